@@ -1,0 +1,1 @@
+"""Models: named configurations, and how one becomes a trainable stack of blocks."""

@@ -1,0 +1,96 @@
+"""Every error that flexp raises on purpose, with the exit code that the command line gives it.
+
+    FlexpError                 1   a failure that fits nothing below
+    ├── MissingFileError       3   a file or folder that was named does not exist
+    ├── SyntaxFileError        4   a file is not readable YAML, JSON, CSV, ...
+    ├── FieldError             5   a file or option holds a value that is not allowed
+    ├── UnknownNameError       6   no such model, device type, link or data set
+    ├── EmptyDataError         7   a data set without usable rows
+    ├── LabelError             8   labels and clients do not fit together
+    ├── UnsupportedModelError  9   a model that cannot be split
+    ├── PlanError             10   a plan that does not fit its model, profile or devices
+    ├── InfeasibleError       11   no plan exists for this fleet
+    ├── DownloadError         12   a pinned package could not be fetched or verified
+    ├── MissingExtraError     13   an optional dependency is not installed
+    └── RunError              14   training stopped: bad numbers, or a run that can't be resumed
+
+2 is a misused command line (typer's own) and 130 an interrupt (Ctrl-C).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class FlexpError(Exception):
+    """Base of all: `message` says what was found, `hint` what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class MissingFileError(FlexpError):
+    exit_code = 3
+
+    def __init__(self, path: Path | str, hint: str = "") -> None:
+        super().__init__(f"{path}: no such file or folder", hint)
+
+
+class SyntaxFileError(FlexpError):
+    exit_code = 4
+
+
+class FieldError(FlexpError):
+    exit_code = 5
+
+
+class UnknownNameError(FlexpError):
+    """`kind` is what was looked for ("device type"), `known` the names that exist."""
+
+    exit_code = 6
+
+    def __init__(self, kind: str, name: str, known: list[str], where: str = "") -> None:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+        super().__init__(f"{where}unknown {kind} {name!r}", hint)
+
+
+class EmptyDataError(FlexpError):
+    exit_code = 7
+
+
+class LabelError(FlexpError):
+    exit_code = 8
+
+
+class UnsupportedModelError(FlexpError):
+    exit_code = 9
+
+
+class PlanError(FlexpError):
+    exit_code = 10
+
+
+class InfeasibleError(FlexpError):
+    exit_code = 11
+
+
+class DownloadError(FlexpError):
+    exit_code = 12
+
+
+class MissingExtraError(FlexpError):
+    exit_code = 13
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra [{extra}]", f'pip install "flexp[{extra}]"')
+
+
+class RunError(FlexpError):
+    exit_code = 14

@@ -1,0 +1,88 @@
+"""The profile: what one training step of a model costs, unit by unit. Torch is not needed to
+read one."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from ..catalog.files import Contract
+
+Task = Literal["classification", "causal-lm"]
+Method = Literal["lora", "full"]
+
+
+class ProfileSettings(Contract):
+    """What was profiled. The runtime trains with the same settings."""
+
+    task: Task = "classification"
+    labels: PositiveInt = 20
+    """Classes of the classification head (unused for causal-lm)."""
+    batch: PositiveInt = 16
+    """Samples a step."""
+    length: PositiveInt = 64
+    """Tokens a sample, padding included."""
+    method: Method = "lora"
+    lora_rank: PositiveInt = 8
+    lora_targets: tuple[str, ...] = ()
+    """Names of the adapted linear layers; empty: the architecture's usual ones (peft's table)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class UnitProfile(Contract):
+    """One unit of the model: the embedding, a block or the head. All figures are for one step of
+    `batch` samples on one device."""
+
+    name: str
+    """"embedding", "block.0", ..., "head"."""
+    parameters: NonNegativeInt
+    """Number of parameters, adapters included; those tied to the embedding count there only."""
+    parameter_bytes: NonNegativeInt
+    trainable_bytes: NonNegativeInt
+    """Bytes of the parameters that train, hence of their gradients."""
+    largest_trainable_bytes: NonNegativeInt
+    """Bytes of the largest single trainable tensor (AdamW's transients are twice that)."""
+    forward_flops: NonNegativeInt
+    """2 FLOPs per multiply-add."""
+    backward_flops: NonNegativeInt
+    saved_bytes: NonNegativeInt
+    """Live memory that the forward pass leaves behind for the backward pass."""
+    forward_transient_bytes: NonNegativeInt
+    """Peak of the forward pass above the live memory at its start."""
+    backward_transient_bytes: NonNegativeInt
+    """Peak of the backward pass above the live memory at its start, gradients included."""
+    boundary_bytes: NonNegativeInt
+    """Bytes of the unit's output (batch × length × hidden × dtype); 0 for the head."""
+
+
+class Profile(Contract):
+    """A model's units in forward order: embedding, blocks, head."""
+
+    schema_version: Literal[1] = 1
+    model: str
+    """The name it was asked for by: a catalogue name, a folder or a hub id."""
+    model_type: str
+    config_hash: str
+    """SHA-256 of the model's configuration: a plan is tied to it."""
+    hidden_size: PositiveInt
+    settings: ProfileSettings
+    units: tuple[UnitProfile, ...] = Field(min_length=3)
+
+    @property
+    def blocks(self) -> int:
+        """L, the number of blocks."""
+        return len(self.units) - 2
+
+    @cached_property
+    def embedding(self) -> UnitProfile:
+        return self.units[0]
+
+    @cached_property
+    def block_units(self) -> tuple[UnitProfile, ...]:
+        return self.units[1:-1]
+
+    @cached_property
+    def head(self) -> UnitProfile:
+        return self.units[-1]

@@ -1,0 +1,1 @@
+"""FlexP-SFL training: clients and a server that meet only at the wire."""
