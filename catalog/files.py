@@ -47,7 +47,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
             f"{path}{line}: not valid YAML: {problem}", "check the indentation and the colons there"
         ) from error
     if not isinstance(data, dict):
-        raise SyntaxFileError(f"{path}: expected a mapping (key: value), found {type(data).__name__}")
+        found = type(data).__name__
+        raise SyntaxFileError(f"{path}: expected a mapping (key: value), found {found}")
     return data
 
 

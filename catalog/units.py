@@ -45,7 +45,6 @@ def _parser(units: dict[str, float], whole: bool = False) -> Callable[[object], 
     return validate
 
 
-
 Bytes = Annotated[int, BeforeValidator(_parser(BYTES, whole=True)), Field(gt=0)]
 BitsPerSecond = Annotated[float, BeforeValidator(_parser(BITS_PER_SECOND)), Field(gt=0)]
 FlopsPerSecond = Annotated[float, BeforeValidator(_parser(FLOPS_PER_SECOND)), Field(gt=0)]
