@@ -10,9 +10,7 @@ from pydantic import Field, PositiveInt, model_validator
 from ..catalog.device import Device, Link
 from ..catalog.files import Contract
 from ..catalog.units import Seconds
-
-Codec = Literal["fp32", "bf16", "int8"]
-ServerSide = Literal["shared", "personal", "aligned"]
+from ..profiler.costs import Codec, ServerSide
 
 
 class ClientEntry(Contract):

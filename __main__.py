@@ -1,0 +1,5 @@
+"""`python -m flexp` is `flexp`."""
+
+from .cli.app import main
+
+main()

@@ -1,0 +1,106 @@
+"""From a configuration or a checkpoint to a task model that is ready to be profiled or split."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from ...errors import UnsupportedModelError
+from .blocks import block_stack
+from .entry import without_dropout
+from .heads import CausalLM, Classifier, TaskModel
+from .lora import activate, default_targets, lora_linears, new_adapter, wrap_linears
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+class ModelSettings(Protocol):
+    """What of the profile's settings shapes a model."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def labels(self) -> int: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def lora_rank(self) -> int: ...
+    @property
+    def lora_targets(self) -> tuple[str, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+
+
+def build_model(config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
+    """The whole task model with random weights, adapters attached: what an unsplit run trains.
+
+    Dropout is off (see `without_dropout`). Build under `torch.device("meta")` to allocate nothing.
+    """
+    config = without_dropout(config)
+    auto, arguments = _auto_class(config, settings)
+    model = _finish(auto.from_config(config, **arguments), settings)
+    if settings.method == "lora":
+        _, blocks = block_stack(model.backbone)
+        linears = lora_linears(blocks, range(len(blocks)))
+        activate(linears, new_adapter(linears, settings.lora_rank))
+    return model
+
+
+def load_model(folder: Path, config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
+    """The task model with the checkpoint's weights, layers wrapped for adapters, none active."""
+    config = without_dropout(config)
+    from transformers.utils import logging
+
+    auto, arguments = _auto_class(config, settings)
+    logging.set_verbosity_error()  # its report lists the pooler and heads that are left out
+    logging.disable_progress_bar()
+    loaded = auto.from_pretrained(folder, config=config, use_safetensors=True, **arguments)
+    return _finish(loaded, settings)
+
+
+def _finish(loaded: PreTrainedModel, settings: ModelSettings) -> TaskModel:
+    loaded.config.use_cache = False
+    _, blocks = block_stack(loaded)
+    model: TaskModel
+    if settings.task == "causal-lm":
+        model = CausalLM(loaded)
+    else:
+        model = Classifier(loaded, loaded.config.hidden_size, settings.labels)
+        model.head.to(loaded.dtype)
+    if settings.method == "lora":
+        model.requires_grad_(False)
+        if isinstance(model, Classifier):
+            model.head.requires_grad_(True)
+        targets = settings.lora_targets or default_targets(loaded.config.model_type, blocks)
+        wrap_linears(blocks, targets)
+    return model.train()
+
+
+def _auto_class(config: PretrainedConfig, settings: ModelSettings) -> tuple[Any, dict[str, Any]]:
+    """The Auto class for the task, and its arguments: dtype, attention, no unused pooler."""
+    import transformers
+
+    lm = settings.task == "causal-lm"
+    auto = transformers.AutoModelForCausalLM if lm else transformers.AutoModel
+    if config.is_encoder_decoder:
+        raise UnsupportedModelError(
+            f"{config.model_type} is an encoder-decoder; flexp splits models with one block stack",
+            "choose an encoder (bert, vit) or a decoder (llama, gpt2)",
+        )
+    try:
+        model_class = auto._model_mapping[type(config)]
+    except KeyError:
+        raise UnsupportedModelError(
+            f"transformers has no {settings.task} model for {config.model_type!r}",
+            "choose another --task or another model",
+        ) from None
+    arguments: dict[str, Any] = {"dtype": getattr(torch, settings.dtype)}
+    if getattr(model_class, "_supports_sdpa", False):
+        arguments["attn_implementation"] = "sdpa"
+    if "add_pooling_layer" in inspect.signature(model_class).parameters:
+        arguments["add_pooling_layer"] = False
+    return auto, arguments

@@ -1,0 +1,81 @@
+"""Task models: a transformer backbone and the head that makes its task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+Inputs = Mapping[str, Tensor]
+
+
+def mean_pool(h_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:
+    """Mean over the unmasked tokens, scaled to length sqrt(H), so that a linear layer on top sees
+    features of unit scale whatever the backbone."""
+    if mask_BT is None:
+        mean_BH = h_BTH.mean(1)
+    else:
+        weight_BT1 = mask_BT[..., None].to(h_BTH.dtype)
+        mean_BH = (h_BTH * weight_BT1).sum(1) / weight_BT1.sum(1).clamp_min(1)
+    return F.normalize(mean_BH, dim=-1) * h_BTH.shape[-1] ** 0.5
+
+
+class Classifier(nn.Module):
+    """Backbone, mean pooling and one linear layer over the classes."""
+
+    def __init__(self, backbone: nn.Module, hidden_size: int, labels: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(hidden_size, labels)
+
+    def features(self, inputs: Inputs) -> Tensor:
+        """Pooled features [B, H]."""
+        hidden_BTH = self.backbone(**inputs).last_hidden_state
+        return mean_pool(hidden_BTH, inputs.get("attention_mask"))
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Logits [B, C]."""
+        return self.head(self.features(inputs))
+
+    def loss(self, inputs: Inputs, labels_B: Tensor) -> Tensor:
+        return F.cross_entropy(self(inputs).float(), labels_B)
+
+
+class CausalLM(nn.Module):
+    """A decoder with its own vocabulary head and its own loss."""
+
+    model: Any
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def backbone(self) -> nn.Module:
+        return self.model.base_model
+
+    @property
+    def head(self) -> nn.Module:
+        return self.model.get_output_embeddings()
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Logits [B, T, V]."""
+        return self.model(**inputs).logits
+
+    def loss(self, inputs: Inputs, labels_BT: Tensor) -> Tensor:
+        return self.model(**inputs, labels=labels_BT).loss
+
+
+TaskModel = Classifier | CausalLM
+
+
+@torch.no_grad()
+def set_head(model: Classifier, features_CH: Tensor) -> None:
+    """Start the head from one feature vector per class: rows of unit length, centred over the
+    classes, no bias."""
+    rows_CH = F.normalize(features_CH, dim=-1)
+    model.head.weight.copy_(rows_CH - rows_CH.mean(0))
+    model.head.bias.zero_()

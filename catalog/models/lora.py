@@ -1,0 +1,153 @@
+"""Low-rank adapters on frozen linear layers (LoRA, arXiv 2106.09685): y = Wx + s Σ B A x."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from ...errors import UnsupportedModelError
+
+SCALE = 2.0
+"""lora_alpha / rank, for every rank."""
+
+
+class LoraPair(nn.Module):
+    """A [r, in] and B [out, r]; B starts at zero, so a new adapter changes nothing."""
+
+    def __init__(self, in_features: int, out_features: int, rank: int) -> None:
+        super().__init__()
+        self.A = nn.Parameter(torch.randn(rank, in_features) * in_features**-0.5)
+        self.B = nn.Parameter(torch.zeros(out_features, rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(F.linear(x, self.A), self.B)
+
+
+class LoraLinear(nn.Module):
+    """A frozen linear layer and the sum of its active adapters, which may have several owners."""
+
+    base: Any
+
+    def __init__(self, base: nn.Module) -> None:
+        super().__init__()
+        self.base = base
+        self.active = nn.ModuleList()
+
+    def features(self) -> tuple[int, int]:
+        """(in, out). transformers' Conv1D keeps its weight as [in, out]."""
+        rows, columns = self.base.weight.shape
+        return (columns, rows) if isinstance(self.base, nn.Linear) else (rows, columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.base(x)
+        for pair in self.active:
+            y = y + SCALE * pair(x)
+        return y
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One owner's pairs, by "block.layer path", such as "3.attention.self.query"."""
+
+    pairs: dict[str, LoraPair]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        for pair in self.pairs.values():
+            yield from pair.parameters()
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            f"{path}.{name}": parameter.detach()
+            for path, pair in self.pairs.items()
+            for name, parameter in pair.named_parameters()
+        }
+
+    @torch.no_grad()
+    def seed(self, seed: int) -> Adapter:
+        """Start A from `seed` and the layer's path alone, so that every owner of a layer starts
+        alike; returns itself."""
+        for path, pair in self.pairs.items():
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + crc32(path.encode()))
+            start = torch.randn(pair.A.shape, generator=generator) * pair.A.shape[1] ** -0.5
+            pair.A.copy_(start)
+        return self
+
+    @torch.no_grad()
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        for path, pair in self.pairs.items():
+            for name, parameter in pair.named_parameters():
+                parameter.copy_(tensors[f"{path}.{name}"])
+
+
+def default_targets(model_type: str, blocks: nn.ModuleList) -> tuple[str, ...]:
+    """The layers that peft adapts in this architecture.
+
+    Raises UnsupportedModelError, with the names to choose from, where peft has no default.
+    """
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+
+    targets = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type)
+    if targets is None:
+        raise UnsupportedModelError(
+            f"no default LoRA targets are known for {model_type!r}",
+            f"name some with --targets, of: {', '.join(_linear_names(blocks))}",
+        )
+    return tuple(targets)
+
+
+def wrap_linears(blocks: nn.ModuleList, targets: tuple[str, ...]) -> None:
+    """Put a LoraLinear around every layer of `blocks` whose last name is in `targets`."""
+    found = False
+    for block in blocks:
+        for path, module in list(block.named_modules()):
+            name = path.rpartition(".")[2]
+            if name in targets and _is_linear(module):
+                block.set_submodule(path, LoraLinear(module))
+                found = True
+    if not found:
+        raise UnsupportedModelError(
+            f"no layer is named {' or '.join(targets)}",
+            f"choose LoRA targets of: {', '.join(_linear_names(blocks))}",
+        )
+
+
+def lora_linears(blocks: nn.ModuleList, indices: range) -> dict[str, LoraLinear]:
+    return {
+        f"{index}.{path}": module
+        for index in indices
+        for path, module in blocks[index].named_modules()
+        if isinstance(module, LoraLinear)
+    }
+
+
+def new_adapter(linears: dict[str, LoraLinear], rank: int) -> Adapter:
+    """A fresh adapter for `linears`, on the device and in the type of the layers it adapts."""
+    pairs = {}
+    for path, linear in linears.items():
+        pairs[path] = LoraPair(*linear.features(), rank).to(linear.base.weight)
+    return Adapter(pairs)
+
+
+def activate(linears: dict[str, LoraLinear], *adapters: Adapter) -> None:
+    """Make the sum of `adapters` the effective adapter of every layer of `linears`."""
+    for path, linear in linears.items():
+        linear.active = nn.ModuleList(
+            adapter.pairs[path] for adapter in adapters if path in adapter.pairs
+        )
+
+
+def _is_linear(module: nn.Module) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, nn.Linear | Conv1D)
+
+
+def _linear_names(blocks: nn.ModuleList) -> list[str]:
+    names = {path.rpartition(".")[2] for path, m in blocks[0].named_modules() if _is_linear(m)}
+    return sorted(names)

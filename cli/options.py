@@ -1,0 +1,121 @@
+"""The options that several commands share: a model, what its profile assumes, where output goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import FieldError
+
+if TYPE_CHECKING:
+    from ..profiler.profile import ProfileSettings
+
+# The choices and defaults below repeat profiler/profile.py, which `flexp --help` must not import
+# (pydantic is slow to start); tests/cli/test_options.py holds the two together.
+TaskName = Literal["classification", "causal-lm"]
+MethodName = Literal["lora", "full"]
+DtypeName = Literal["float32", "bfloat16"]
+
+PANEL = "What is trained"
+
+TaskOption = Annotated[
+    TaskName | None,
+    typer.Option("--task", show_default="classification", rich_help_panel=PANEL),
+]
+LabelsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--labels", min=1, show_default="20", help="Classes of the head.", rich_help_panel=PANEL
+    ),
+]
+BatchOption = Annotated[
+    int | None,
+    typer.Option(
+        "--batch", min=1, show_default="16", help="Samples a step.", rich_help_panel=PANEL
+    ),
+]
+LengthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--length", min=1, show_default="64", help="Tokens a sample.", rich_help_panel=PANEL
+    ),
+]
+MethodOption = Annotated[
+    MethodName | None,
+    typer.Option(
+        "--method",
+        show_default="lora",
+        help="Train adapters or all weights.",
+        rich_help_panel=PANEL,
+    ),
+]
+RankOption = Annotated[
+    int | None,
+    typer.Option(
+        "--rank", min=1, show_default="8", help="Rank of the adapters.", rich_help_panel=PANEL
+    ),
+]
+TargetsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--targets",
+        metavar="A,B",
+        show_default="the architecture's usual ones",
+        help="Linear layers with adapters.",
+        rich_help_panel=PANEL,
+    ),
+]
+DtypeOption = Annotated[
+    DtypeName | None,
+    typer.Option("--dtype", show_default="float32", rich_help_panel=PANEL),
+]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and only JSON, to stdout.")]
+
+
+def output_option(what: str) -> typer.models.OptionInfo:
+    return typer.Option("--output", "-o", metavar="FILE", help=f"Write {what} (.yaml or .json).")
+
+
+def given_settings(
+    task: TaskName | None = None,
+    labels: int | None = None,
+    batch: int | None = None,
+    length: int | None = None,
+    method: MethodName | None = None,
+    rank: int | None = None,
+    targets: str | None = None,
+    dtype: DtypeName | None = None,
+) -> dict[str, object]:
+    """The fields of ProfileSettings that the command line names, by field name."""
+    names = tuple(part.strip() for part in targets.split(",") if part.strip()) if targets else None
+    options: dict[str, object] = {
+        "task": task,
+        "labels": labels,
+        "batch": batch,
+        "length": length,
+        "method": method,
+        "lora_rank": rank,
+        "lora_targets": names,
+        "dtype": dtype,
+    }
+    return {field: value for field, value in options.items() if value is not None}
+
+
+def settings_from(given: dict[str, object]) -> ProfileSettings:
+    """ProfileSettings with its own defaults for everything that was not given.
+
+    Raises FieldError for an option that the other options leave without effect.
+    """
+    from ..profiler.profile import ProfileSettings
+
+    for field, option, condition in (
+        ("lora_rank", "--rank", given.get("method") != "full"),
+        ("lora_targets", "--targets", given.get("method") != "full"),
+        ("labels", "--labels", given.get("task") != "causal-lm"),
+    ):
+        if field in given and not condition:
+            other = "--task causal-lm" if field == "labels" else "--method full"
+            raise FieldError(f"{option}: has no effect with {other}", "leave one of the two out")
+    return ProfileSettings.model_validate(given)

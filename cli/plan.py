@@ -1,0 +1,174 @@
+"""`flexp plan`: from a fleet and a profile to a depth for each client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import FieldError
+from . import options, render
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..planner.plan import ClientPlan, Plan
+    from ..profiler.profile import Profile
+
+CAPTION = (
+    "Depth: blocks that train on the device, of {blocks}. Memory: predicted peak, and the limit.\n"
+    "Wire bytes and seconds are for one step; step = device + wire + server, without queueing."
+)
+
+
+def plan(
+    fleet: Annotated[
+        Path, typer.Argument(metavar="FLEET.yaml", help="Clients, server and policy.")
+    ],
+    profile: Annotated[
+        Path | None,
+        typer.Option("--profile", metavar="FILE", help="A profile that `flexp profile -o` wrote."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="NAME", help="Or a model to profile with the options below."
+        ),
+    ] = None,
+    task: options.TaskOption = None,
+    labels: options.LabelsOption = None,
+    batch: options.BatchOption = None,
+    length: options.LengthOption = None,
+    method: options.MethodOption = None,
+    rank: options.RankOption = None,
+    targets: options.TargetsOption = None,
+    dtype: options.DtypeOption = None,
+    time_limit: Annotated[
+        float,
+        typer.Option(
+            "--time-limit", min=0.1, metavar="SECONDS", help="Longest time for the solver."
+        ),
+    ] = 60.0,
+    output: Annotated[Path | None, options.output_option("the plan")] = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Choose the depth of every client so that the fleet's steps take the least time in total.
+
+    Every device's memory, data budget and deadline is kept, and the server's as well.
+    """
+    render.check_output(output)
+    given = options.given_settings(task, labels, batch, length, method, rank, targets, dtype)
+    found = _profile_of(profile, model, given)
+    from ..planner.resolve import read_fleet
+    from ..planner.solve import make_plan
+
+    resolved = read_fleet(fleet)
+    with render.spinner(f"planning {len(resolved.clients)} clients"):
+        made = make_plan(found, resolved, time_limit_seconds=time_limit)
+    if output is not None:
+        render.write_output(made, output)
+    if as_json:
+        render.print_json(made)
+        return
+    to = render.console()
+    to.print(plan_table(made))
+    for line in summary(made):
+        to.print(line, soft_wrap=True)
+    to.print(f"next: {next_command(output)}", style="bold", soft_wrap=True)
+
+
+def _profile_of(path: Path | None, model: str | None, given: dict[str, object]) -> Profile:
+    """The profile in `path`, or of `model`; FieldError unless exactly one of them is given."""
+    if (path is None) == (model is None):
+        raise FieldError(
+            f"give exactly one of --profile and --model, found {'both' if path else 'neither'}",
+            "--model minilm-l6 profiles a model of the catalogue; --profile takes a file that "
+            "`flexp profile MODEL -o profile.json` wrote",
+        )
+    if path is not None:
+        if given:
+            raise FieldError(
+                f"--profile: {path} already says what is trained; {', '.join(given)} can't change",
+                "leave the other options out, or use --model in place of --profile",
+            )
+        from ..catalog.files import read_contract
+        from ..profiler.profile import Profile
+
+        return read_contract(Profile, path)
+    assert model is not None
+    settings = options.settings_from(given)
+    from ..profiler.cache import cached_profile
+
+    with render.spinner(f"profiling {model}"):
+        return cached_profile(model, settings)
+
+
+def plan_table(made: Plan) -> Table:
+    """Two lines per client, 80 columns: name over device and link, figures beside."""
+    table = render.table(
+        "client",
+        "depth",
+        ">memory",
+        ">wire",
+        ">device",
+        ">wire",
+        ">server",
+        ">step",
+        title=f"{made.model} on {made.fleet}",
+        caption=CAPTION.format(blocks=made.blocks),
+    )
+    for client in made.clients:
+        table.add_row(*_cells(client, made.blocks))
+    return table
+
+
+def _cells(client: ClientPlan, blocks: int) -> tuple[str, ...]:
+    from ..catalog.units import format_bytes
+
+    cost = client.predicted
+    return (
+        f"{client.name}\n[dim]{client.device}, {client.link}[/]",
+        render.depth_bar(client.depth, blocks),
+        f"{format_bytes(cost.peak_memory_bytes)}\n"
+        f"[dim]of {format_bytes(client.memory_limit_bytes)}[/]",
+        f"↑{format_bytes(cost.up_bytes_per_step)}\n↓{format_bytes(cost.down_bytes_per_step)}",
+        seconds(cost.device_seconds),
+        seconds(cost.wire_seconds),
+        seconds(cost.server_seconds),
+        f"[bold]{seconds(cost.step_seconds)}[/]",
+    )
+
+
+def seconds(value: float) -> str:
+    """Seconds for a narrow column: 0.0354 -> "0.035", 12.34 -> "12.3", 2000 -> "2000"."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.3f}"
+
+
+def summary(made: Plan) -> list[str]:
+    """The server's load, the objective with its proof, and the bottleneck."""
+    from ..catalog.units import format_bytes, format_seconds
+
+    server, objective = made.server, made.objective
+    slowest = next(client for client in made.clients if client.name == objective.bottleneck)
+    up = sum(client.predicted.up_bytes_per_step for client in made.clients)
+    down = sum(client.predicted.down_bytes_per_step for client in made.clients)
+    return [
+        f"total       {len(made.clients)} clients, one step each: "
+        f"{format_seconds(objective.total_step_seconds)}, "
+        f"↑{format_bytes(up)} ↓{format_bytes(down)} ({made.codec})",
+        f"server      {server.device}: {format_bytes(server.peak_memory_bytes)} of "
+        f"{format_bytes(server.memory_limit_bytes)}, compute {server.utilisation:.0%} and link "
+        f"{server.link_utilisation:.0%} used of {server.utilisation_limit:.0%} allowed",
+        f"objective   {objective.total_step_seconds:.4g} s, proven bound {objective.bound:.4g} s, "
+        f"gap {objective.gap:.2%}: {objective.status}",
+        f"bottleneck  {slowest.name}, {format_seconds(slowest.predicted.step_seconds)} a step",
+    ]
+
+
+def next_command(output: Path | None) -> str:
+    if output is None:
+        return "keep the plan with -o plan.yaml, then flexp train plan.yaml"
+    return f"flexp train {output}"

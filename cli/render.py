@@ -1,0 +1,114 @@
+"""What the commands share on the screen: consoles, tables, bars, notes and errors.
+
+Results go to stdout; notes, spinners and errors go to stderr, so `--json` can be piped.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import FieldError, FlexpError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+    from rich.table import Table
+
+MAX_WIDTH = 80
+BAR_WIDTH = 8
+FILE_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def console(stderr: bool = False) -> Console:
+    """A console of at most 80 columns on stdout or stderr."""
+    from rich.console import Console
+
+    found = Console(stderr=stderr, highlight=False)
+    found.width = min(found.width, MAX_WIDTH)
+    return found
+
+
+def note(text: str) -> None:
+    """A line for the person at the terminal: stderr, dim, never wrapped."""
+    console(stderr=True).print(text, style="dim", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """A spinner on stderr while the body runs; silent where stderr is no terminal."""
+    with console(stderr=True).status(text):
+        yield
+
+
+def show_error(error: Exception) -> None:
+    """`error: message` and `hint: ...` on stderr; an unexpected error says how to see more."""
+    if isinstance(error, FlexpError):
+        message, hint = error.message, error.hint
+    else:
+        message, hint = f"{type(error).__name__}: {error}", "run again with --debug to see where"
+    to = console(stderr=True)
+    for label, style, text in (("error", "bold red", message), ("hint", "bold cyan", hint)):
+        if text:
+            to.print(f"[{style}]{label}:[/] ", end="")
+            lines = text.replace("\n", "\n" + " " * len(f"{label}: "))
+            to.print(lines, markup=False, soft_wrap=True)
+
+
+def print_json(contract: BaseModel) -> None:
+    from ..catalog.files import dump_json
+
+    sys.stdout.write(dump_json(contract))
+
+
+def check_output(path: Path | None) -> None:
+    """Raise FieldError now where `path` can't be written after the work is done."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise FieldError(f"--output: {path} is a folder", "name a file in it")
+    if path.suffix not in FILE_SUFFIXES:
+        raise FieldError(
+            f"--output: {path} ends in {path.suffix or 'nothing'!r}",
+            f"end the file's name in one of {', '.join(FILE_SUFFIXES)}",
+        )
+
+
+def write_output(contract: BaseModel, path: Path) -> None:
+    """Write the contract and say so on stderr."""
+    from ..catalog.files import write_contract
+
+    write_contract(contract, path)
+    note(f"wrote {path}")
+
+
+def table(*columns: str, title: str, caption: str = "") -> Table:
+    """An empty table; a column whose name starts with ">" is right-aligned."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(
+        title=title,
+        caption=caption or None,
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="dim",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for name in columns:
+        right = name.startswith(">")
+        made.add_column(name.removeprefix(">"), justify="right" if right else "left")
+    return made
+
+
+def depth_bar(depth: int, blocks: int) -> str:
+    """The share of the blocks on the device: `depth_bar(2, 6)` is "██░░░░ 2"."""
+    width = min(blocks, BAR_WIDTH)
+    filled = min(width - 1, max(1, round(width * depth / blocks)))
+    return "█" * filled + "░" * (width - filled) + f" {depth}"

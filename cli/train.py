@@ -1,0 +1,241 @@
+"""`flexp train`: run a plan."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import FieldError, PlanError
+from . import options, render
+
+if TYPE_CHECKING:
+    from ..planner.plan import Plan
+    from ..runtime.data import TextData
+    from ..runtime.records import TrainSettings
+
+INTERRUPTED = 130
+DATA = "What it learns from"
+RATES = "How it learns"
+
+
+def train(
+    plan: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PLAN.yaml]", help="A plan of `flexp plan -o`; not for --resume."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|FILE",
+            help="A catalogue data set, or CSV, JSONL or Parquet with the columns text and label, "
+            "and optionally client and split (train, test).",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    partition: Annotated[
+        str | None,
+        typer.Option(
+            "--partition",
+            metavar="iid|dirichlet:ALPHA",
+            show_default="dirichlet:0.3",
+            help="How rows without a client column are shared out.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    train_samples: Annotated[
+        int | None,
+        typer.Option(
+            "--train-samples",
+            min=1,
+            show_default="all",
+            help="Training rows of a client.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    test_samples: Annotated[
+        int | None,
+        typer.Option(
+            "--test-samples",
+            min=1,
+            show_default="100",
+            help="Test rows of a client.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|FOLDER|ID",
+            show_default="the plan's",
+            help="Where the weights are; the configuration must be the plan's.",
+            rich_help_panel=RATES,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            min=1,
+            show_default="the plan's",
+            help="Steps of each client, at most the plan's.",
+            rich_help_panel=RATES,
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            show_default="0.003",
+            help="Of the adapters.",
+            rich_help_panel=RATES,
+        ),
+    ] = None,
+    head_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--head-rate", show_default="0.003", help="Of the heads.", rich_help_panel=RATES
+        ),
+    ] = None,
+    alignment: Annotated[
+        str | None,
+        typer.Option(
+            "--alignment",
+            metavar="none|constant:X|linear:X|X0,X1,...",
+            show_default="none",
+            help="λ for each block: how strongly personal adapters are held to the trunk.",
+            rich_help_panel=RATES,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, show_default="0", rich_help_panel=RATES)
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The run's folder.")
+    ] = Path("run"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the stopped run in the folder.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")] = False,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Train every client to its planned depth, with the server training the rest.
+
+    Embedded in this process: the real training, with the fleet's clock taken from the plan.
+    Ctrl-C stops after the current step; --resume continues.
+    """
+    given = {
+        name: value
+        for name, value in {
+            "data": data,
+            "partition": partition,
+            "train_samples": train_samples,
+            "test_samples": test_samples,
+            "model": model,
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "head_rate": head_rate,
+            "alignment": alignment,
+            "seed": seed,
+        }.items()
+        if value is not None
+    }
+    from .train_display import display, show_summary
+
+    with display(quiet) as view, _stop_on_interrupt() as stop:
+        from ..runtime.train import Observer, train
+
+        observer = Observer(
+            note=render.note,
+            fetch=view.fetch,
+            evaluated=view.evaluated,
+            stepped=view.stepped,
+            should_stop=stop.is_set,
+        )
+        if resume:
+            settled, settings, text = _resumed(output, plan, given, view.fetch)
+        else:
+            settled, settings, text = _new(output, plan, given, view.fetch)
+        summary = train(settled, settings, text, output, observer, resume=resume)
+    if summary is None:
+        render.note(f"stopped; continue with: flexp train --resume -o {output}")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        render.print_json(summary)
+    else:
+        show_summary(summary, output)
+
+
+def _new(
+    folder: Path, path: Path | None, given: dict[str, Any], fetch: Any
+) -> tuple[Plan, TrainSettings, TextData]:
+    from ..catalog.files import content_hash
+    from ..planner.plan import read_plan
+    from ..runtime.assemble import check_model
+    from ..runtime.data import load_data
+    from ..runtime.records import TrainSettings
+    from ..runtime.run_folder import check_new
+
+    if path is None:
+        raise FieldError("no plan is given", "flexp train plan.yaml --data NAME|FILE")
+    if "data" not in given:
+        raise FieldError("--data is not given", "--data 20newsgroups, or a CSV with text,label")
+    check_new(folder)
+    plan = read_plan(path)
+    if given.get("steps", 0) > plan.steps_per_client:
+        raise PlanError(
+            f"--steps: the plan promises {plan.steps_per_client} steps a client, found "
+            f"{given['steps']}",
+            "raise policy.steps_per_client in the fleet file and plan again",
+        )
+    check_model(plan, given.get("model", plan.model))
+    data = load_data(given["data"], fetch)
+    settings = TrainSettings(
+        **{
+            "model": plan.model,
+            "steps": plan.steps_per_client,
+            **given,
+            "plan_hash": content_hash(plan),
+            "data_hash": data.fingerprint(),
+        }
+    )
+    return plan, settings, data
+
+
+def _resumed(
+    folder: Path, path: Path | None, given: dict[str, Any], fetch: Any
+) -> tuple[Plan, TrainSettings, TextData]:
+    from ..runtime.data import load_data
+    from ..runtime.run_folder import check_data, check_same, reopen
+
+    plan, settings = reopen(folder, path)
+    check_same(settings, given)
+    data = load_data(settings.data, fetch)
+    check_data(settings, data)
+    return plan, settings, data
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Event]:
+    """The first Ctrl-C asks the run to stop after its step, a second one interrupts at once."""
+    stop = Event()
+    previous = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        render.note("stopping after this step; Ctrl-C again stops at once")
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,54 @@
+"""Layer-flexible alignment: how strongly each personal adapter on the server is held to the trunk.
+
+The aligned server side adds Σ_l λ_l · ‖s B_l A_l‖² to a client's objective, where s B_l A_l is its
+personal adapter's update of layer l (docs/algorithm.md).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..catalog.models.lora import SCALE, Adapter, LoraPair
+from ..errors import FieldError
+
+
+def parse_lambdas(text: str, blocks: int) -> tuple[float, ...]:
+    """λ for each block: "none", "constant:X", "linear:X" (from X/L up to X) or "x0,x1,...".
+
+    Raises FieldError for anything else, a negative value or a list of another length.
+    """
+    kind, _, value = text.partition(":")
+    try:
+        if kind == "none" and not value:
+            lambdas = [0.0] * blocks
+        elif kind == "constant":
+            lambdas = [float(value)] * blocks
+        elif kind == "linear":
+            lambdas = [float(value) * (index + 1) / blocks for index in range(blocks)]
+        else:
+            lambdas = [float(item) for item in text.split(",")]
+    except ValueError:
+        raise FieldError(
+            f"--alignment {text!r} is not a schedule of λ",
+            "use none, constant:0.01, linear:0.01 or a list with one number per block",
+        ) from None
+    if len(lambdas) != blocks:
+        raise FieldError(f"--alignment lists {len(lambdas)} values; the model has {blocks} blocks")
+    if not all(0 <= value < float("inf") for value in lambdas):
+        raise FieldError(f"--alignment {text!r}: λ must be 0 or more")
+    return tuple(lambdas)
+
+
+def squared_norm(pair: LoraPair) -> Tensor:
+    """‖s B A‖², as s² tr((A Aᵀ)(Bᵀ B)): no [out, in] matrix is formed."""
+    return SCALE**2 * ((pair.A @ pair.A.T) * (pair.B.T @ pair.B)).sum()
+
+
+def prox(adapter: Adapter, lambdas: tuple[float, ...], depth: int) -> Tensor | None:
+    """Σ λ_l ‖s B_l A_l‖² over the server's layers of a client at `depth`; None where all λ are 0."""
+    terms = []
+    for path, pair in adapter.pairs.items():
+        block = int(path.partition(".")[0])
+        if block >= depth and lambdas[block] > 0:
+            terms.append(lambdas[block] * squared_norm(pair))
+    return sum(terms[1:], terms[0]) if terms else None

@@ -1,0 +1,149 @@
+"""From a plan, a model and data to a server and clients that are ready to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..catalog.models.build import load_model
+from ..catalog.models.entry import checkpoint_folder, config_hash, load_config
+from ..catalog.models.heads import Classifier, set_head
+from ..catalog.progress import Progress
+from ..errors import PlanError, UnsupportedModelError
+from ..planner.plan import Plan
+from .alignment import parse_lambdas
+from .batches import Batcher, Encoded
+from .client import Client, ClientSettings
+from .data import TextData
+from .evaluate import TestSets
+from .partition import Partition, divide
+from .records import TrainSettings
+from .server import Server, ServerSettings
+from .split import shared_copy
+from .wire import Wire
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything that trains, in one process. Client and server share no object but the frozen
+    weights, which both read only; they talk through `Client.wire`."""
+
+    plan: Plan
+    server: Server
+    clients: dict[str, Client]
+    partition: Partition
+    train: dict[str, Encoded]
+    tests: TestSets
+    batcher: Batcher
+
+
+def check_model(plan: Plan, model: str) -> None:
+    """Raise PlanError unless `model` has the configuration that the plan was made for."""
+    if config_hash(load_config(model)) != plan.config_hash:
+        raise PlanError(
+            f"the plan was made for {plan.model}; {model} has another configuration",
+            f"make a plan for it: flexp plan FLEET.yaml --model {model}",
+        )
+
+
+def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Progress) -> Job:
+    """Load the model once, share its frozen weights, and give each client its rows.
+
+    Raises PlanError, LabelError, EmptyDataError, DownloadError or UnsupportedModelError.
+    """
+    from transformers import AutoTokenizer
+
+    _check_plan(plan)
+    check_model(plan, settings.model)
+    names = tuple(client.name for client in plan.clients)
+    partition = divide(
+        data,
+        names,
+        scheme=settings.partition,
+        seed=settings.seed,
+        train_samples=settings.train_samples,
+        test_samples=settings.test_samples,
+    )
+    classes = partition.classes
+    if len(classes) > plan.settings.labels:
+        raise PlanError(
+            f"{data.name} has {len(classes)} classes; the plan was made for at most "
+            f"{plan.settings.labels}",
+            f"profile and plan again with --labels {len(classes)}",
+        )
+    folder = checkpoint_folder(settings.model, progress)
+    batcher = Batcher(AutoTokenizer.from_pretrained(folder), plan.settings.length)
+    template = load_model(
+        folder,
+        load_config(settings.model),
+        plan.settings.model_copy(update={"labels": len(classes)}),
+    )
+    assert isinstance(template, Classifier)
+    _start_head(template, batcher, tuple(data.class_names.get(c, c) for c in classes))
+    server = Server(shared_copy(template.backbone), _server_settings(plan, settings))
+    return Job(
+        plan=plan,
+        server=server,
+        clients=_clients(plan, settings, template, server),
+        partition=partition,
+        train={n: batcher.encode(part.train, classes) for n, part in partition.clients.items()},
+        tests=TestSets(
+            {n: batcher.encode(part.test, classes) for n, part in partition.clients.items()}
+        ),
+        batcher=batcher,
+    )
+
+
+def _check_plan(plan: Plan) -> None:
+    if plan.settings.task != "classification":
+        raise UnsupportedModelError(
+            f"the plan is for {plan.settings.task}; flexp trains classification",
+            "profile and plan again with --task classification",
+        )
+    if plan.settings.method != "lora":
+        raise UnsupportedModelError(
+            "the plan is for full fine-tuning; flexp trains LoRA adapters",
+            "profile and plan again with --method lora",
+        )
+
+
+@torch.no_grad()
+def _start_head(template: Classifier, batcher: Batcher, class_names: tuple[str, ...]) -> None:
+    """Start the head from what the pre-trained model makes of the classes' names: public words,
+    and the same start for every client."""
+    ids = batcher.tokenizer(list(class_names), truncation=True, max_length=batcher.length)
+    set_head(template, template.features(batcher.inputs(ids["input_ids"])))
+
+
+def _server_settings(plan: Plan, settings: TrainSettings) -> ServerSettings:
+    return ServerSettings(
+        server_side=plan.server_side,
+        codec=plan.codec,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        lambdas=parse_lambdas(settings.alignment, plan.blocks),
+        rank=plan.settings.lora_rank,
+        seed=settings.seed,
+    )
+
+
+def _clients(
+    plan: Plan, settings: TrainSettings, template: Classifier, server: Server
+) -> dict[str, Client]:
+    client_settings = ClientSettings(
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        head_rate=settings.head_rate,
+        rank=plan.settings.lora_rank,
+        seed=settings.seed,
+    )
+    clients = {}
+    for entry in plan.clients:
+        model = shared_copy(template)
+        model.head = torch.nn.Linear(template.head.in_features, template.head.out_features)
+        model.head.load_state_dict(template.head.state_dict())
+        server.admit(entry.name, entry.depth)
+        wire = Wire(entry.name, server.handle, plan.codec)
+        clients[entry.name] = Client(entry.name, model, entry.depth, wire, client_settings)
+    return clients

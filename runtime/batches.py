@@ -1,0 +1,66 @@
+"""A client's rows as model inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Batch = tuple[dict[str, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Token ids of every row, cut at the planned length, and class indices."""
+
+    ids: tuple[list[int], ...]
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Batcher:
+    """Tokenises and pads. Batches are padded to their longest row: short texts cost fewer bytes
+    than the plan, never more."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, length: int) -> None:
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.tokenizer, self.length = tokenizer, length
+
+    def encode(self, rows: tuple[Row, ...], classes: tuple[str, ...]) -> Encoded:
+        ids = self.tokenizer([row.text for row in rows], truncation=True, max_length=self.length)
+        index = {label: number for number, label in enumerate(classes)}
+        return Encoded(ids=tuple(ids["input_ids"]), labels=tuple(index[row.label] for row in rows))
+
+    def inputs(self, ids: list[list[int]]) -> dict[str, Tensor]:
+        padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
+        return {"input_ids": padded["input_ids"], "attention_mask": padded["attention_mask"]}
+
+    def batch(self, data: Encoded, indices: np.ndarray) -> Batch:
+        labels = torch.tensor([data.labels[i] for i in indices])
+        return self.inputs([data.ids[i] for i in indices]), labels
+
+    def in_order(self, data: Encoded, size: int) -> Iterator[Batch]:
+        for start in range(0, len(data), size):
+            yield self.batch(data, np.arange(start, min(start + size, len(data))))
+
+
+def batch_indices(rows: int, size: int, step: int, seed: int, client: str) -> np.ndarray:
+    """The rows of a client's step: a permutation per epoch from (seed, client, epoch), so that a
+    resumed run reads what an uninterrupted one would."""
+    per_epoch = -(-rows // size)
+    epoch, position = divmod(step, per_epoch)
+    random = np.random.default_rng([seed, crc32(client.encode()), epoch])
+    return random.permutation(rows)[position * size : (position + 1) * size]

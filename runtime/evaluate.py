@@ -1,0 +1,66 @@
+"""Personal and global accuracy of each client's model, measured through the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from pydantic import NonNegativeFloat
+
+from ..catalog.files import Contract
+from .batches import Batch, Batcher, Encoded
+from .client import Client
+
+GLOBAL_ROWS_PER_CLIENT = 20
+"""Test rows that each client gives to the common test set."""
+
+
+class Accuracy(Contract):
+    """Shares of rows classified right."""
+
+    personal: NonNegativeFloat
+    """On the client's own test rows."""
+    overall: NonNegativeFloat
+    """On everyone's: the first rows of each client's test set together."""
+
+
+@dataclass(frozen=True)
+class TestSets:
+    __test__ = False
+
+    own: Mapping[str, Encoded]
+
+    def everyone(self, batcher: Batcher, size: int) -> Iterator[Batch]:
+        return chain.from_iterable(
+            batcher.in_order(head(data, GLOBAL_ROWS_PER_CLIENT), size) for data in self.own.values()
+        )
+
+
+def head(data: Encoded, rows: int) -> Encoded:
+    return Encoded(ids=data.ids[:rows], labels=data.labels[:rows])
+
+
+def accuracy(client: Client, batches: Iterator[Batch]) -> float:
+    right = total = 0
+    for inputs, labels_B in batches:
+        right += int((client.predict(inputs).argmax(-1) == labels_B).sum())
+        total += len(labels_B)
+    return right / total
+
+
+def evaluate(
+    clients: Mapping[str, Client],
+    tests: TestSets,
+    batcher: Batcher,
+    batch: int,
+    on_client: Callable[[], None],
+) -> dict[str, Accuracy]:
+    result = {}
+    for name, client in clients.items():
+        result[name] = Accuracy(
+            personal=accuracy(client, batcher.in_order(tests.own[name], batch)),
+            overall=accuracy(client, tests.everyone(batcher, batch)),
+        )
+        on_client()
+    return result

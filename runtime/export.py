@@ -1,0 +1,63 @@
+"""A client's personalised model as a PEFT adapter and a head, for use without flexp.
+
+The client's own blocks carry its own adapter. On the server's blocks the effective adapter is a
+sum of pairs, trunk + personal, which is one adapter of the summed rank: [B1 B2] [A1; A2].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..catalog.files import write_atomic
+from ..catalog.models.blocks import block_stack
+from ..catalog.models.lora import SCALE, LoraPair
+from .client import Client
+
+
+def export_client(
+    client: Client, remote: dict[str, list[LoraPair]], folder: Path, base_model: str, rank: int
+) -> None:
+    """Write `folder` so that `PeftModel.from_pretrained(AutoModel..., folder)` loads it, with the
+    classification head beside it in head.safetensors.
+
+    `remote` are the pairs of the server's blocks, by "block.layer path".
+    """
+    from peft import LoraConfig
+
+    stack, _ = block_stack(client.model.backbone)
+    pairs = {path: [pair] for path, pair in client.adapter.pairs.items()} | remote
+    tensors: dict[str, Tensor] = {}
+    wide: dict[str, int] = {}
+    for path, summands in pairs.items():
+        full = f"{stack}.{path}"
+        key = f"base_model.model.{full}"
+        tensors[f"{key}.lora_A.weight"] = torch.cat([pair.A.detach() for pair in summands])
+        tensors[f"{key}.lora_B.weight"] = torch.cat([pair.B.detach() for pair in summands], dim=1)
+        if len(summands) > 1:
+            wide[full] = rank * len(summands)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=int(SCALE * rank),
+        target_modules=sorted({path.rpartition(".")[2] for path in pairs}),
+        rank_pattern=wide,
+        alpha_pattern={path: SCALE * width for path, width in wide.items()},
+        fan_in_fan_out=_has_conv1d(client.model.backbone),
+        base_model_name_or_path=base_model,
+        inference_mode=True,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    config.save_pretrained(str(folder))
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomic(folder / "adapter_model.safetensors", safetensors.torch.save(contiguous))
+    head = {name: tensor.contiguous() for name, tensor in client.model.head.state_dict().items()}
+    write_atomic(folder / "head.safetensors", safetensors.torch.save(head))
+
+
+def _has_conv1d(backbone: nn.Module) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return any(isinstance(module, Conv1D) for module in backbone.modules())

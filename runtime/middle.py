@@ -1,0 +1,86 @@
+"""The server's side of a split: blocks [depth, L) of one frozen backbone.
+
+What a block is called with beside the hidden state (mask, rotary embeddings, ...) is recorded
+from a dry run of the model's own forward on zeros, with every block replaced by a recorder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..catalog.models.blocks import block_stack
+
+BlockCall = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class _Zeros(nn.Module):
+    """Stands for the vocabulary table, which a server never needs."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.width, self.dtype = embedding.embedding_dim, embedding.weight.dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return torch.zeros(*ids.shape, self.width, dtype=self.dtype, device=ids.device)
+
+
+class _DryRunError(Exception):
+    """Ends the dry run at the last block: all is recorded."""
+
+
+class Middle:
+    """Runs any range of blocks of `backbone`, which it makes its own: the vocabulary goes."""
+
+    def __init__(self, backbone: Any) -> None:
+        self.backbone = backbone
+        _, self.blocks = block_stack(backbone)
+        self.returns_tuple: bool | None = None
+        embedding = backbone.get_input_embeddings()
+        if isinstance(embedding, nn.Embedding):
+            backbone.set_input_embeddings(_Zeros(embedding))
+
+    @torch.no_grad()
+    def recipe(
+        self, masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
+    ) -> list[BlockCall]:
+        """How the model's own forward calls each block for inputs of these masks and shapes."""
+        calls: list[BlockCall] = []
+        inputs = {name: torch.zeros(shape, dtype=torch.long) for name, shape in shapes.items()}
+
+        def record(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
+            calls.append((args, kwargs))
+            if len(calls) == len(self.blocks):
+                raise _DryRunError
+            if self.returns_tuple is None:
+                block = self.blocks[0]
+                output = type(block).forward(block, h_BTH, *args, **kwargs)
+                self.returns_tuple = isinstance(output, tuple)
+            return (h_BTH,) if self.returns_tuple else h_BTH
+
+        with self._blocks_replaced(record):
+            try:
+                self.backbone(**inputs, **masks)
+            except _DryRunError:
+                pass
+        return calls
+
+    @contextmanager
+    def _blocks_replaced(self, forward: Any) -> Iterator[None]:
+        for block in self.blocks:
+            block.forward = forward
+        try:
+            yield
+        finally:
+            for block in self.blocks:
+                del block.forward
+
+    def run(self, h_BTH: Tensor, depth: int, calls: list[BlockCall]) -> Tensor:
+        for block, (args, kwargs) in zip(self.blocks[depth:], calls[depth:], strict=True):
+            output = block(h_BTH, *args, **kwargs)
+            h_BTH = output[0] if isinstance(output, tuple) else output
+        return h_BTH

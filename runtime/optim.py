@@ -1,0 +1,49 @@
+"""The optimizer that every owner of parameters uses, and how its state is kept in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+WARM_UP = 0.08
+"""Share of a client's steps over which the learning rate rises from a tenth to the whole."""
+FLOOR = 0.05
+"""Share of the learning rate that is left at the last step."""
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Warm-up, then a linear decay: a function of one client's own progress only, since clients
+    share no clock."""
+    done = step / steps
+    return min(1.0, 0.1 + 0.9 * done / WARM_UP) * (1 - (1 - FLOOR) * done)
+
+
+def adamw(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.AdamW:
+    return torch.optim.AdamW(
+        list(parameters), lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0
+    )
+
+
+def apply(optimizer: torch.optim.Optimizer, base_rates: list[float], factor: float) -> None:
+    """One step at `factor` times each group's base rate. Parameters without a gradient keep
+    their moments: a client that crosses no block moves nothing in it."""
+    for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
+        group["lr"] = rate * factor
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Moments and step counts, as "index.name" -> tensor."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": t for index, entry in state.items() for name, t in entry.items()}
+
+
+def load_state_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor.clone()
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,210 @@
+"""Which client holds which rows: by the data's own client column, or drawn with a seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from ..errors import EmptyDataError, FieldError, LabelError
+from .data import Row, TextData
+
+TEST_SHARE = 0.2
+"""Share of the rows kept for testing where the data do not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientData:
+    train: tuple[Row, ...]
+    test: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """Every client's rows, and what had to be left out."""
+
+    classes: tuple[str, ...]
+    clients: dict[str, ClientData]
+    notes: tuple[str, ...] = ()
+
+
+def divide(
+    data: TextData,
+    clients: tuple[str, ...],
+    *,
+    scheme: str,
+    seed: int,
+    train_samples: int | None,
+    test_samples: int | None,
+) -> Partition:
+    """The rows of each of `clients`.
+
+    With a client column, its rows; otherwise by `scheme`: "iid", or "dirichlet:ALPHA" (each client
+    draws its class shares from Dirichlet(ALPHA), then rows by these shares, without replacement).
+    `train_samples` and `test_samples` bound the rows of a client; None takes all there are.
+
+    Raises EmptyDataError, LabelError or FieldError.
+    """
+    train, test = _split(data, seed)
+    if any(row.client is not None for row in data.rows):
+        partition = _by_column(data, train, test, clients, train_samples, test_samples)
+    else:
+        alpha = _alpha(scheme)
+        partition = _drawn(data, train, test, clients, alpha, seed, train_samples, test_samples)
+    for name, rows in partition.clients.items():
+        if not rows.train or not rows.test:
+            kind = "test" if rows.train else "training"
+            raise EmptyDataError(
+                f"client {name!r} has no {kind} rows in {data.name}",
+                "give it rows, or take it out of the fleet",
+            )
+    _check_labels(data, partition)
+    return partition
+
+
+def _split(data: TextData, seed: int) -> tuple[list[Row], list[Row]]:
+    """Training and test rows; where the data do not say, a seeded split that leaves every
+    (client, label) pair at least one training row."""
+    train = [row for row in data.rows if row.split == "train"]
+    test = [row for row in data.rows if row.split == "test"]
+    rest: dict[tuple[str | None, str], list[Row]] = {}
+    for row in data.rows:
+        if row.split is None:
+            rest.setdefault((row.client, row.label), []).append(row)
+    random = Random(seed)
+    for group in rest.values():
+        random.shuffle(group)
+        held_out = int(len(group) * TEST_SHARE + random.random())
+        held_out = min(held_out, len(group) - 1)
+        test += group[:held_out]
+        train += group[held_out:]
+    return train, test
+
+
+def _by_column(
+    data: TextData,
+    train: list[Row],
+    test: list[Row],
+    clients: tuple[str, ...],
+    train_samples: int | None,
+    test_samples: int | None,
+) -> Partition:
+    known = set(clients)
+    foreign = Counter(row.client or "(none)" for row in data.rows if row.client not in known)
+    notes = [
+        f"{count} rows of {name!r} are left out: the plan has no such client"
+        for name, count in sorted(foreign.items())
+    ]
+    parts = {
+        name: ClientData(
+            train=tuple(row for row in train if row.client == name)[:train_samples],
+            test=tuple(row for row in test if row.client == name)[:test_samples],
+        )
+        for name in clients
+    }
+    return Partition(classes=data.classes, clients=parts, notes=tuple(notes))
+
+
+def _alpha(scheme: str) -> float:
+    """Dirichlet's concentration; infinity for iid."""
+    kind, _, value = scheme.partition(":")
+    if scheme == "iid":
+        return float("inf")
+    try:
+        alpha = float(value)
+    except ValueError:
+        alpha = 0.0
+    if kind != "dirichlet" or not alpha > 0:
+        raise FieldError(
+            f"--partition {scheme!r} is not known",
+            "use iid or dirichlet:ALPHA, as in dirichlet:0.3",
+        )
+    return alpha
+
+
+def _drawn(
+    data: TextData,
+    train: list[Row],
+    test: list[Row],
+    clients: tuple[str, ...],
+    alpha: float,
+    seed: int,
+    train_samples: int | None,
+    test_samples: int | None,
+) -> Partition:
+    random = np.random.default_rng(seed)
+    classes = data.classes
+    pools = [_by_class(rows, classes, random) for rows in (train, test)]
+    counts = [
+        _per_client(rows, len(clients), asked, kind)
+        for rows, asked, kind in (
+            (train, train_samples, "training"),
+            (test, test_samples, "test"),
+        )
+    ]
+    share = np.array([len(pool) for pool in pools[0]], dtype=float)
+    seen = np.zeros(len(classes), dtype=bool)
+    drawn: dict[str, tuple[np.ndarray, tuple[Row, ...]]] = {}
+    for name in clients:
+        weights = share if np.isinf(alpha) else random.dirichlet([alpha] * len(classes)) + 1e-9
+        rows = _draw(pools[0], weights, counts[0], random)
+        seen |= np.isin(classes, [row.label for row in rows])
+        drawn[name] = (weights, rows)
+    parts = {
+        name: ClientData(train=rows, test=_draw(pools[1], weights * seen, counts[1], random))
+        for name, (weights, rows) in drawn.items()
+    }
+    present = tuple(np.array(classes)[seen].tolist())
+    return Partition(classes=present, clients=parts)
+
+
+def _per_client(rows: list[Row], clients: int, asked: int | None, kind: str) -> int:
+    available = len(rows) // clients
+    if asked is None:
+        return available
+    if asked > available:
+        raise EmptyDataError(
+            f"{clients} clients with {asked} {kind} rows each need {asked * clients}; "
+            f"the data hold {len(rows)}",
+            f"ask for at most {available} rows a client",
+        )
+    return asked
+
+
+def _by_class(
+    rows: list[Row], classes: tuple[str, ...], random: np.random.Generator
+) -> list[list[Row]]:
+    pools: dict[str, list[Row]] = {label: [] for label in classes}
+    for row in rows:
+        pools[row.label].append(row)
+    for pool in pools.values():
+        random.shuffle(pool)
+    return list(pools.values())
+
+
+def _draw(
+    pools: list[list[Row]], weights: np.ndarray, count: int, random: np.random.Generator
+) -> tuple[Row, ...]:
+    """`count` rows by class weight, without replacement; an emptied class passes its weight on."""
+    rows = []
+    for _ in range(count):
+        left = weights * np.array([len(pool) > 0 for pool in pools])
+        if left.sum() == 0:
+            break
+        label = random.choice(len(pools), p=left / left.sum())
+        rows.append(pools[label].pop())
+    return tuple(rows)
+
+
+def _check_labels(data: TextData, partition: Partition) -> None:
+    trained = {row.label for part in partition.clients.values() for row in part.train}
+    for label in partition.classes:
+        if label not in trained:
+            owners = sorted({row.client or "(none)" for row in data.rows if row.label == label})
+            raise LabelError(
+                f"{data.name}: label {label!r} is seen by no client in training "
+                f"(its rows belong to {', '.join(owners)})",
+                "give a client of the plan training rows with this label, or drop the label",
+            )

@@ -1,0 +1,108 @@
+"""What a run folder holds, as contracts.
+
+plan.yaml               the plan that was run
+run.json                what else determines the run: data, seed, rates
+metrics.jsonl           one line per step
+checkpoint.safetensors  the last state, until the run is complete
+summary.json            accuracies, traffic, predicted beside measured
+clients/NAME/           a PEFT adapter and head.safetensors
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from ..catalog.files import Contract
+from .evaluate import Accuracy
+
+
+class TrainSettings(Contract):
+    """All that determines a run beside its plan. A resumed run must have the same."""
+
+    schema_version: Literal[1] = 1
+    plan_hash: str
+    data: str
+    """A catalogue data set, or a file."""
+    data_hash: str
+    model: str
+    """Where the weights came from: a catalogue name, a folder or a hub id."""
+    partition: str = "dirichlet:0.3"
+    """For data without a client column: iid or dirichlet:ALPHA."""
+    train_samples: PositiveInt | None = None
+    """Training rows of a client; none: all there are."""
+    test_samples: PositiveInt | None = 100
+    steps: PositiveInt
+    """Steps of each client."""
+    seed: NonNegativeInt = 0
+    learning_rate: PositiveFloat = 3e-3
+    """Of the adapters."""
+    head_rate: PositiveFloat = 3e-3
+    alignment: str = "none"
+    """λ by block: none, constant:X, linear:X or a list."""
+    checkpoint_every: PositiveInt = 40
+    """Steps of all clients together between two checkpoints."""
+
+
+class StepRecord(Contract):
+    """A line of metrics.jsonl."""
+
+    step: NonNegativeInt
+    """Counted over all clients."""
+    client: str
+    client_step: NonNegativeInt
+    loss: float
+    fleet_seconds: NonNegativeFloat
+    """On the planned fleet's clock, queueing left out."""
+    up_bytes: NonNegativeInt
+    """Of this step."""
+    down_bytes: NonNegativeInt
+
+
+class Promise(Contract):
+    """A planned figure beside the measured one."""
+
+    predicted: float
+    measured: float
+
+    @property
+    def ratio(self) -> float:
+        return self.measured / self.predicted
+
+
+class ClientSummary(Contract):
+    depth: PositiveInt
+    train_rows: PositiveInt
+    test_rows: PositiveInt
+    before: Accuracy
+    after: Accuracy
+    first_loss: float
+    last_loss: float
+    """Means over the first and the last tenth of the client's steps."""
+    up_bytes: NonNegativeInt
+    down_bytes: NonNegativeInt
+    up_bytes_per_step: Promise
+    down_bytes_per_step: Promise
+
+
+class Summary(Contract):
+    schema_version: Literal[1] = 1
+    plan_hash: str
+    model: str
+    data: str
+    classes: tuple[str, ...]
+    seed: NonNegativeInt
+    steps: PositiveInt
+    wall_seconds: NonNegativeFloat
+    """Of this machine, over all sittings of a resumed run, evaluation included."""
+    peak_memory_bytes: PositiveInt
+    """Of this process, which holds the server and every client."""
+    fleet_seconds: NonNegativeFloat
+    """On the planned fleet's clock, when the slowest client is done."""
+    clients: dict[str, ClientSummary] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+
+    def mean(self, when: Literal["before", "after"], what: Literal["personal", "overall"]) -> float:
+        values = [getattr(getattr(c, when), what) for c in self.clients.values()]
+        return sum(values) / len(values)

@@ -1,0 +1,172 @@
+"""Bad input: one clear error with file, line and field, the documented code, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+PLAN = "plan fleet.yaml --profile profile.json"
+TRAIN = "train plan.yaml --data rows.csv -o out"
+
+# command, exit code, what the message says
+COMMANDS = {
+    "no fleet file": ("plan no.yaml --profile profile.json", 3, ["no.yaml: no such file"]),
+    "no profile file": ("plan fleet.yaml --profile no.json", 3, ["no.json: no such file"]),
+    "no plan file": ("train no.yaml --data rows.csv", 3, ["no.yaml: no such file"]),
+    "unknown model": ("profile minilm-l7 -o out.yaml", 6, ["'minilm-l7'", "minilm-l6"]),
+    "unknown model to plan": ("plan fleet.yaml --model minilm-l7", 6, ["minilm-l7", "minilm-l6"]),
+    "no profile, no model": ("plan fleet.yaml", 5, ["--profile", "--model", "neither"]),
+    "profile and model": (f"{PLAN} --model tiny", 5, ["--profile", "--model", "both"]),
+    "settings and profile": (f"{PLAN} --batch 4", 5, ["profile.json", "batch"]),
+    "rank without adapters": ("profile x --method full --rank 4", 5, ["--rank", "--method full"]),
+    "output is a folder": (f"{PLAN} -o .", 5, ["--output", "folder"]),
+    "output of no format": (f"{PLAN} -o out.xls", 5, ["--output", "'.xls'", ".yaml"]),
+    "unknown option": ("plan fleet.yaml --colour red", 2, ["--colour"]),
+    "unknown command": ("plam fleet.yaml", 2, ["plam", "plan"]),
+    "batch of none": ("profile x --batch 0", 2, ["--batch"]),
+    "method of no kind": ("profile x --method half", 2, ["--method"]),
+}
+
+# file, what it holds, what it holds instead ("" stands for the whole file), command, exit code,
+# what the message says
+EDITS = {
+    "broken YAML": ("fleet.yaml", "two-rooms", "[", PLAN, 4, ["fleet.yaml:3", "not valid YAML"]),
+    "broken JSON": ("profile.json", '"model":', "", PLAN, 4, ["profile.json:3", "not valid JSON"]),
+    "empty file": ("fleet.yaml", "", "", PLAN, 4, ["fleet.yaml", "mapping"]),
+    "not text": ("fleet.yaml", "", "\x00\x01", PLAN, 4, ["fleet.yaml", "not valid YAML"]),
+    "negative RAM": (
+        "fleet.yaml",
+        "ram_bytes: 4 GiB",
+        "ram_bytes: -4",
+        PLAN,
+        5,
+        ["fleet.yaml:23", "ram_bytes", "greater than 0", "found -4"],
+    ),
+    "no such unit": (
+        "fleet.yaml",
+        "20 GFLOP/s",
+        "20 bananas",
+        PLAN,
+        5,
+        ["fleet.yaml:26", "training_flops_per_second", "GFLOP/s", "20 bananas"],
+    ),
+    "unknown key": (
+        "fleet.yaml",
+        "link: *wire\n  - name: right",
+        "link: *wire\n    colour: red\n  - name: right",
+        PLAN,
+        5,
+        ["fleet.yaml:20", "clients.0.colour", "unknown key"],
+    ),
+    "missing key": (
+        "fleet.yaml",
+        "  link: &wire",
+        "  tie: &wire",
+        PLAN,
+        5,
+        ["server.link", "required", "server.tie", "unknown key"],
+    ),
+    "other version": (
+        "fleet.yaml",
+        "schema_version: 1",
+        "schema_version: 7",
+        PLAN,
+        5,
+        ["fleet.yaml:1: schema_version", "found 7"],
+    ),
+    "two of a name": ("fleet.yaml", "name: right", "name: left", PLAN, 5, ["named 'left'"]),
+    "unknown device type": (
+        "fleet.yaml",
+        "device: *desk",
+        "device: toaster",
+        PLAN,
+        6,
+        ["unknown device type 'toaster'", "left"],
+    ),
+    "unknown link type": (
+        "fleet.yaml",
+        "link: *wire",
+        "link: string",
+        PLAN,
+        6,
+        ["unknown link", "'string'", "left"],
+    ),
+    "no device file": (
+        "fleet.yaml",
+        "device: *desk",
+        "device: box.yaml",
+        PLAN,
+        3,
+        ["box.yaml: no such file"],
+    ),
+    "device too small": (
+        "fleet.yaml",
+        "usable_memory_bytes: 2 GiB",
+        "usable_memory_bytes: 401 MiB",
+        PLAN,
+        11,
+        ["right"],
+    ),
+    "depth beyond the model": (
+        "plan.yaml",
+        "depth: 2",
+        "depth: 9",
+        TRAIN,
+        10,
+        ["plan.yaml: client 'left': depth 9", "6 blocks"],
+    ),
+    "depth beyond the device": (
+        "plan.yaml",
+        "depth: 2",
+        "depth: 5",
+        TRAIN,
+        10,
+        ["plan.yaml: client 'left': depth 5", "deepest that does is 4"],
+    ),
+    "depth zero": (
+        "plan.yaml",
+        "depth: 2",
+        "depth: 0",
+        TRAIN,
+        5,
+        ["plan.yaml:", "clients.0.depth", "found 0"],
+    ),
+}
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def check(result: Result, code: int, says: list[str]) -> None:
+    """One error, the code, every word of `says`, and an empty stdout."""
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    assert [words for words in says if words not in result.stderr] == [], result.stderr
+    assert "Traceback" not in result.output
+    if code != 2:
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("error: ") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_wrong_command(name: str, typed: Callable[..., Result], folder: Path) -> None:
+    command, code, says = COMMANDS[name]
+    files = snapshot(folder)
+    check(typed(*command.split()), code, says)
+    assert snapshot(folder) == files
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_wrong_file(name: str, typed: Callable[..., Result], folder: Path) -> None:
+    file, old, new, command, code, says = EDITS[name]
+    path = folder / file
+    held = path.read_text(encoding="utf-8")
+    assert old in held
+    path.write_text(held.replace(old, new) if old else new, encoding="utf-8")
+    (folder / "out.yaml").write_text("an earlier result\n", encoding="utf-8")
+    files = snapshot(folder)
+    check(typed(*command.split(), *(["-o", "out.yaml"] if command == PLAN else [])), code, says)
+    assert snapshot(folder) == files

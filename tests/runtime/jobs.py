@@ -1,0 +1,120 @@
+"""A small plan, a small data set and a run of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flexp.catalog.files import content_hash
+from flexp.catalog.models.entry import config_hash, load_config
+from flexp.planner.plan import ClientPlan, Objective, Plan, Prediction, ServerPlan
+from flexp.profiler.profile import ProfileSettings
+from flexp.runtime.data import Row, TextData
+from flexp.runtime.records import StepRecord, Summary, TrainSettings
+from flexp.runtime.train import Observer, train
+
+CLIENTS = ("ada", "bo.2", "cy")
+STEPS = 5
+
+
+def text_data() -> TextData:
+    """Three classes told apart by their words; every row belongs to a client."""
+    rows = []
+    for number in range(72):
+        label = number % 3
+        words = " ".join(f"w{label * 20 + (number * 7 + k) % 20}" for k in range(3 + number % 5))
+        split = "test" if number % 6 >= 4 else "train"
+        client = CLIENTS[number // 6 % 3]
+        rows.append(Row(text=words, label=f"class-{label}", client=client, split=split))
+    names = {f"class-{label}": f"w{label * 20} w{label * 20 + 1}" for label in range(3)}
+    return TextData(name="toy", rows=tuple(rows), class_names=names)
+
+
+def small_plan(model: Path, *, server_side: str = "shared", codec: str = "fp32") -> Plan:
+    """Depths 1, 2 and 3 of 4, the deeper the slower."""
+    clients = tuple(
+        ClientPlan(
+            name=name,
+            device="laptop",
+            link="lan",
+            depth=depth,
+            deepest=3,
+            memory_limit_bytes=2**31,
+            predicted=Prediction(
+                peak_memory_bytes=2**30,
+                up_bytes_per_step=10_000,
+                down_bytes_per_step=10_000,
+                device_seconds=0.1 * depth,
+                wire_seconds=0.01,
+                server_seconds=0.01,
+                step_seconds=0.1 * depth + 0.02,
+            ),
+        )
+        for depth, name in enumerate(CLIENTS, 1)
+    )
+    return Plan(
+        model=str(model),
+        config_hash=config_hash(load_config(str(model))),
+        profile_hash="0" * 64,
+        fleet="toy",
+        fleet_hash="0" * 64,
+        blocks=4,
+        settings=ProfileSettings(labels=3, batch=4, length=16, lora_rank=4),
+        steps_per_client=STEPS,
+        codec=codec,
+        server_side=server_side,
+        objective=Objective(
+            total_step_seconds=0.7, bound=0.7, gap=0.0, status="optimal", bottleneck="cy"
+        ),
+        server=ServerPlan(
+            device="server",
+            peak_memory_bytes=2**30,
+            memory_limit_bytes=2**32,
+            utilisation=0.1,
+            link_utilisation=0.1,
+            utilisation_limit=0.6,
+        ),
+        clients=clients,
+    )
+
+
+def settings_for(plan: Plan, **changes: Any) -> TrainSettings:
+    return TrainSettings(
+        **{
+            "plan_hash": content_hash(plan),
+            "data": "toy",
+            "data_hash": text_data().fingerprint(),
+            "model": plan.model,
+            "steps": plan.steps_per_client,
+            "learning_rate": 1e-2,
+            "checkpoint_every": 4,
+            **changes,
+        }
+    )
+
+
+class Recorder:
+    """An observer that keeps what it saw, and may ask to stop after a number of steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.records: list[StepRecord] = []
+        self.notes: list[str] = []
+        self.stop_after = stop_after
+
+    def observer(self) -> Observer:
+        return Observer(
+            note=self.notes.append,
+            fetch=lambda what, done, total: None,
+            evaluated=lambda when, done, total: None,
+            stepped=lambda record, total: self.records.append(record),
+            should_stop=lambda: self.stop_after is not None
+            and len(self.records) >= self.stop_after,
+        )
+
+
+def run(
+    plan: Plan, folder: Path, *, stop_after: int | None = None, resume: bool = False, **changes: Any
+) -> Summary | None:
+    recorder = Recorder(stop_after)
+    settings = settings_for(plan, **changes)
+    return train(plan, settings, text_data(), folder, recorder.observer(), resume=resume)

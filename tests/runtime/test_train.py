@@ -1,0 +1,218 @@
+"""A whole run: what it learns, what it writes, what crosses the wire, how it resumes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from flexp.catalog.files import content_hash, read_contract
+from flexp.errors import PlanError, RunError
+from flexp.planner.plan import read_plan
+from flexp.runtime.message import decode
+from flexp.runtime.records import Summary
+from flexp.runtime.server import Server
+
+from .jobs import CLIENTS, STEPS, run, small_plan, text_data
+
+Checkpoint = Callable[[str], Path]
+
+
+def adapters(folder: Path) -> dict[str, Tensor]:
+    return {
+        f"{file.parent.name}/{name}": tensor
+        for file in sorted(folder.glob("clients/*/*.safetensors"))
+        for name, tensor in safetensors.torch.load_file(file).items()
+    }
+
+
+def test_a_run_learns_and_writes_its_folder(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    plan = small_plan(checkpoint("bert"))
+    summary = run(plan, tmp_path)
+    assert summary is not None
+    for client in summary.clients.values():
+        assert client.last_loss < client.first_loss
+    assert content_hash(read_plan(tmp_path / "plan.yaml")) == content_hash(plan)
+    assert read_contract(Summary, tmp_path / "summary.json") == summary
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == STEPS * len(CLIENTS)
+    assert [line["fleet_seconds"] for line in lines] == sorted(l["fleet_seconds"] for l in lines)
+    for name, client in summary.clients.items():
+        steps = [line for line in lines if line["client"] == name]
+        assert [line["client_step"] for line in steps] == list(range(STEPS))
+        assert client.up_bytes == sum(line["up_bytes"] for line in steps)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_nobody_waits_for_the_slow_client(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    run(small_plan(checkpoint("bert")), tmp_path)
+    order = [json.loads(line)["client"] for line in (tmp_path / "metrics.jsonl").open()]
+    assert order.index("cy") > order.index("ada")
+    last = {name: len(order) - 1 - order[::-1].index(name) for name in CLIENTS}
+    assert last["ada"] < last["bo.2"] < last["cy"]
+
+
+@pytest.mark.parametrize("server_side", ["shared", "personal", "aligned"])
+@pytest.mark.parametrize("stop_after", [1, 7])
+def test_a_resumed_run_ends_with_the_same_weights(
+    tmp_path: Path, checkpoint: Checkpoint, server_side: str, stop_after: int
+) -> None:
+    plan = small_plan(checkpoint("bert"), server_side=server_side)
+    changes = {"alignment": "linear:0.1"} if server_side == "aligned" else {}
+    whole = run(plan, tmp_path / "whole", **changes)
+    assert run(plan, tmp_path / "parts", stop_after=stop_after, **changes) is None
+    resumed = run(plan, tmp_path / "parts", resume=True, **changes)
+    assert whole is not None and resumed is not None
+    expected, got = adapters(tmp_path / "whole"), adapters(tmp_path / "parts")
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    assert resumed.clients == whole.clients
+    metrics = [(tmp_path / part / "metrics.jsonl").read_text() for part in ("whole", "parts")]
+    assert metrics[0] == metrics[1]
+
+
+def test_steps_after_the_last_checkpoint_are_done_again(
+    tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = small_plan(checkpoint("bert"))
+    run(plan, tmp_path / "whole")
+    handle, served = Server.handle, 0
+
+    def failing(self: Server, data: bytes) -> bytes:
+        nonlocal served
+        served += decode(data).kind == "backward"
+        if served > 6:
+            raise OSError("power cut")
+        return handle(self, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Server, "handle", failing)
+        with pytest.raises(OSError, match="power cut"):
+            run(plan, tmp_path / "cut")
+    assert len((tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()) == 6
+    assert run(plan, tmp_path / "cut", resume=True) is not None
+    expected, got = adapters(tmp_path / "whole"), adapters(tmp_path / "cut")
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_a_damaged_checkpoint_is_refused(
+    tmp_path: Path, checkpoint: Checkpoint, damage: str
+) -> None:
+    plan = small_plan(checkpoint("bert"))
+    run(plan, tmp_path, stop_after=2)
+    file = tmp_path / "checkpoint.safetensors"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-100])
+    else:
+        file.unlink()
+    with pytest.raises(RunError, match="checkpoint"):
+        run(plan, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("server_side", ["shared", "aligned"])
+def test_only_activations_gradients_masks_and_shapes_cross_the_wire(
+    tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, server_side: str
+) -> None:
+    """Reads every byte of a run: the tensors of each message, their shapes and the header."""
+    messages: list[tuple[str, bytes]] = []
+    handle = Server.handle
+
+    def tapped(self: Server, data: bytes) -> bytes:
+        reply = handle(self, data)
+        messages.extend((("up", data), ("down", reply)))
+        return reply
+
+    monkeypatch.setattr(Server, "handle", tapped)
+    summary = run(small_plan(checkpoint("bert"), server_side=server_side), tmp_path)
+    assert summary is not None
+    kinds = set()
+    for direction, data in messages:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = header.pop("__metadata__")
+        kinds.add((direction, metadata["kind"]))
+        assert set(metadata) == {"kind", "client", "step", "codec", "shapes"}
+        assert metadata["client"] in CLIENTS
+        assert 0 <= int(metadata["step"]) < STEPS
+        batch, length, hidden = header["hidden"]["shape"]
+        assert (batch <= 4, length <= 16, hidden) == (True, True, 32)
+        asking = metadata["kind"] in ("forward", "predict")
+        assert set(header) == ({"hidden", "mask.attention_mask"} if asking else {"hidden"})
+        expected = {"input_ids": [batch, length]} if asking else {}
+        assert json.loads(metadata["shapes"]) == expected
+        if asking:
+            mask = safetensors.torch.load(data)["mask.attention_mask"]
+            assert mask.dtype == torch.uint8 and set(mask.unique().tolist()) <= {0, 1}
+    assert kinds == {
+        ("up", "forward"),
+        ("up", "backward"),
+        ("up", "predict"),
+        ("down", "activation"),
+        ("down", "gradient"),
+    }
+    texts = {row.text for row in text_data().rows} | {row.label for row in text_data().rows}
+    blob = b"".join(data for _, data in messages)
+    assert not any(text.encode() in blob for text in texts)
+    up = sum(client.up_bytes for client in summary.clients.values())
+    trained = {"forward", "backward", "gradient"}
+    assert up == sum(
+        len(data) for way, data in messages if way == "up" and decode(data).kind in trained
+    )
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize("server_side", ["shared", "personal", "aligned"])
+def test_peft_loads_what_a_client_takes_away(
+    tmp_path: Path,
+    checkpoint: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+    server_side: str,
+) -> None:
+    """The exported adapter on a plain transformers model predicts what the split model did."""
+    import transformers
+    from peft import PeftModel
+
+    from flexp.catalog.models.heads import mean_pool
+    from flexp.runtime import train as module
+
+    jobs = []
+    assemble = module.assemble
+
+    def kept(*args: object) -> object:
+        jobs.append(assemble(*args))
+        return jobs[-1]
+
+    monkeypatch.setattr(module, "assemble", kept)
+    folder = checkpoint(family)
+    run(small_plan(folder, server_side=server_side), tmp_path)
+    ids = torch.tensor([[3, 4, 5, 6], [7, 8, 9, 10]])
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    for name in CLIENTS:
+        base = transformers.AutoModel.from_pretrained(folder)
+        model = PeftModel.from_pretrained(base, tmp_path / "clients" / name).eval()
+        head = safetensors.torch.load_file(tmp_path / "clients" / name / "head.safetensors")
+        with torch.no_grad():
+            pooled = mean_pool(model(**inputs).last_hidden_state, inputs["attention_mask"])
+        logits = pooled @ head["weight"].T + head["bias"]
+        expected = jobs[0].clients[name].predict(inputs)
+        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_another_model_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    plan = small_plan(checkpoint("bert"))
+    with pytest.raises(PlanError, match="another configuration"):
+        run(plan, tmp_path, model=str(checkpoint("llama")))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_loss_that_is_not_finite_names_client_and_step(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    with pytest.raises(RunError, match=r"client '\w+.*step \d"):
+        run(small_plan(checkpoint("bert")), tmp_path, head_rate=1e38, learning_rate=1e30)
