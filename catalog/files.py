@@ -58,13 +58,15 @@ def read_contract(contract: type[C], path: Path) -> C:
     try:
         return contract.model_validate(data)
     except ValidationError as error:
-        raise _field_error(path, error) from error
+        raise _field_error(path, data, error) from error
 
 
-def _field_error(path: Path, error: ValidationError) -> FieldError:
+def _field_error(path: Path, data: dict[str, Any], error: ValidationError) -> FieldError:
     problems = []
     for item in error.errors():
-        location = tuple(item["loc"])
+        if item["type"] == "string_type" and isinstance(item["input"], dict):
+            continue  # a name or a record is allowed, and this record has its own problems
+        location = _without_tags(item["loc"], data, item["type"] == "missing")
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key"
@@ -73,6 +75,19 @@ def _field_error(path: Path, error: ValidationError) -> FieldError:
         field = ".".join(str(part) for part in location) or "file"
         problems.append(f"{path}:{line}: {field}: {message}{found}")
     return FieldError("\n".join(problems), "`flexp schema` prints what each file may hold")
+
+
+def _without_tags(location: tuple[Any, ...], data: Any, missing: bool) -> tuple[Any, ...]:
+    """`location` without the parts that pydantic adds for the members of a union."""
+    kept = []
+    for index, part in enumerate(location):
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            if not missing or index < len(location) - 1:
+                continue
+        kept.append(part)
+    return tuple(kept)
 
 
 def _short(value: object, limit: int = 60) -> str:
@@ -88,7 +103,7 @@ def _line_of(path: Path, location: tuple[Any, ...]) -> int:
         if isinstance(node, yaml.MappingNode):
             found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
             if found is None:
-                continue  # a union's tag in pydantic's location, or a missing key
+                continue  # a missing key: its parent's line
             line, node = found[0].start_mark.line + 1, found[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             node = node.value[part]

@@ -161,8 +161,8 @@ def _shared_need(groups: Sequence[Group], limit: SharedLimit) -> str:
 
 
 def _shared_remedy(groups: Sequence[Group], limit: SharedLimit) -> str:
-    least = limit.used + least_load(groups, limit)
-    per_client = (least - limit.used) / sum(len(group.members) for group in groups)
-    room = (limit.cap - limit.used) / per_client
-    fewer = f"about {int(room)} clients fit" if room >= 1 else "not even one client fits"
-    return f"{limit.label}: {limit.remedy}; as it is, {fewer}"
+    room = limit.cap - limit.used
+    if room <= 0:
+        return f"{limit.label}: the model alone is too large for the server; {limit.remedy}"
+    per_client = least_load(groups, limit) / sum(len(group.members) for group in groups)
+    return f"{limit.label}: {limit.remedy} (about {int(room / per_client)} like these fit)"

@@ -158,7 +158,11 @@ def least_load(groups: Sequence[Group], limit: SharedLimit) -> float:
 
 
 def impossible_alone(groups: Sequence[Group], limit: SharedLimit) -> bool:
-    return limit.used + least_load(groups, limit) > limit.cap
+    return exceeds(limit.used + least_load(groups, limit), limit)
+
+
+def exceeds(used: float, limit: SharedLimit) -> bool:
+    return used > limit.cap * (1 + ROW_TOLERANCE)
 
 
 def lightest(
@@ -172,7 +176,7 @@ def lightest(
         counts.append(tuple(len(group.members) * (o is best) for o in group.options))
         for limit in limits:
             used[limit.label] += len(group.members) * limit.load(best)
-    return tuple(counts) if all(used[r.label] <= r.cap for r in limits) else None
+    return None if any(exceeds(used[limit.label], limit) for limit in limits) else tuple(counts)
 
 
 class _QuietHiGHS(pulp.HiGHS):

@@ -87,8 +87,7 @@ def _server(
     fleet: ResolvedFleet, limits: tuple[SharedLimit, ...], chosen: Mapping[str, Option]
 ) -> ServerPlan:
     memory, compute, up, down = (
-        limit.used + math.fsum(limit.load(option) for option in chosen.values())
-        for limit in limits
+        limit.used + math.fsum(limit.load(option) for option in chosen.values()) for limit in limits
     )
     link = fleet.server.link
     return ServerPlan(

@@ -15,7 +15,7 @@ from ..catalog.models.entry import config_hash, load_config
 from .config_slice import block_kinds, blocks_to_measure, with_blocks
 from .fake import fake_tensors, make_fake, training_batch
 from .profile import Profile, ProfileSettings, UnitProfile
-from .step_trace import StepTrace, stand_in, trace_step
+from .step_trace import StepTrace, trace_step
 from .weights import UnitWeights, weights_by_unit
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def profile_model(model: str, settings: ProfileSettings) -> Profile:
 def profile_config(name: str, config: PretrainedConfig, settings: ProfileSettings) -> Profile:
     """The profile of a model of this configuration.
 
-    Runs one step of a model with block 0, one later block of each kind and a stand-in for the cut;
-    the other blocks have the figures of their kind. Nothing of the model's size is allocated.
+    Runs one step of a model with block 0, one later block of each kind, and one block more: what a
+    block's output costs shows in the block that follows. The other blocks have the figures of
+    their kind. Nothing of the model's size is allocated.
     Raises UnsupportedModelError for a model that cannot be split or profiled, FieldError where the
     settings do not fit the model.
     """
@@ -41,7 +42,6 @@ def profile_config(name: str, config: PretrainedConfig, settings: ProfileSetting
     with torch.device("meta"):
         model = build_model(with_blocks(config, [*measured, measured[-1]]), settings)
     _, blocks = block_stack(model.backbone)
-    stand_in(blocks)
     with fake_tensors():
         make_fake(model)
         trace = trace_step(model, blocks, lambda: training_batch(model, settings))
@@ -58,7 +58,7 @@ def profile_config(name: str, config: PretrainedConfig, settings: ProfileSetting
         units=tuple(
             figures[unit].model_copy(update={"name": unit_name})
             for unit, unit_name in zip(
-                [0, *units, len(blocks)], ["embedding", *names, "head"], strict=True
+                [0, *units, len(blocks) + 1], ["embedding", *names, "head"], strict=True
             )
         ),
     )

@@ -73,36 +73,17 @@ class _Tracer:
             self.trace.users.setdefault(id(tensor), []).append(self._memory.maker)
 
 
-def stand_in(blocks: nn.ModuleList) -> None:
-    """Empty the last block and make it pass its input on: it then stands for the cut, as on a
-    client, and belongs to no unit."""
-    beside: list[tuple[Any, ...] | None] = [None]  # what a block returns beside the hidden state
-
-    def note_form(_: nn.Module, args: Any, output: Any) -> None:
-        beside[0] = output[1:] if isinstance(output, tuple) else None
-
-    def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return hidden_states if beside[0] is None else (hidden_states, *beside[0])
-
-    last = blocks[-1]
-    for held in (last._parameters, last._buffers, last._modules):
-        held.clear()
-    last.forward = forward
-    blocks[-2].register_forward_hook(note_form)
-
-
 def trace_step(
     model: TaskModel, blocks: nn.ModuleList, batch: Callable[[], tuple[Inputs, Tensor]]
 ) -> StepTrace:
-    """Forward, loss and backward of `model`, whose last block must be a `stand_in`.
-
-    `batch` makes inputs and labels, which count to the embedding.
-    """
+    """Forward, loss and backward of `model`. `batch` makes inputs and labels, which count to the
+    embedding."""
     memory = LiveMemory([*model.parameters(), *model.buffers()])
     counter = flop_counter()
     tracer = _Tracer(memory, counter)
     for index, block in enumerate(blocks):
         block.register_forward_pre_hook(_entering(tracer, index + 1), with_kwargs=True)
+    blocks[-1].register_forward_hook(_leaving(tracer, len(blocks) + 1))
     inside = {id(module) for module in blocks.modules()}
     for module in model.modules():
         if id(module) not in inside and _own_tensors(module):
@@ -119,6 +100,13 @@ def trace_step(
 def _entering(tracer: _Tracer, unit: int) -> Callable[[nn.Module, Any, Any], None]:
     def hook(_: nn.Module, args: Any, kwargs: Any) -> None:
         tracer.enter_forward(unit, args[0] if args else kwargs["hidden_states"])
+
+    return hook
+
+
+def _leaving(tracer: _Tracer, head: int) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_: nn.Module, __: Any, output: Any) -> None:
+        tracer.enter_forward(head, output[0] if isinstance(output, tuple) else output)
 
     return hook
 

@@ -42,11 +42,9 @@ def weights_by_unit(
     that is also the head's weight), the first holds it, and the last, where the backward pass
     begins, makes its gradient. A weight that none uses counts to the embedding.
     """
-    units = [UnitWeights() for _ in range(len(blocks) + 1)]
+    units = [UnitWeights() for _ in range(len(blocks) + 2)]
     block_of = {
-        id(tensor): [index + 1]
-        for index, block in enumerate(blocks)
-        for tensor in _weights(block)
+        id(tensor): [index + 1] for index, block in enumerate(blocks) for tensor in _weights(block)
     }
     for tensor in {id(tensor): tensor for tensor in _weights(model)}.values():
         using = block_of.get(id(tensor)) or users.get(id(tensor), [0])

@@ -21,8 +21,8 @@ class ClientSettings:
     steps: int
     learning_rate: float
     head_rate: float
-    rank: int = 8
-    seed: int = 0
+    rank: int
+    seed: int
 
 
 class Client:

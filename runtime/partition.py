@@ -144,20 +144,19 @@ def _drawn(
             (test, test_samples, "test"),
         )
     ]
-    share = np.array([len(pool) for pool in pools[0]], dtype=float)
-    seen = np.zeros(len(classes), dtype=bool)
-    drawn: dict[str, tuple[np.ndarray, tuple[Row, ...]]] = {}
-    for name in clients:
-        weights = share if np.isinf(alpha) else random.dirichlet([alpha] * len(classes)) + 1e-9
-        rows = _draw(pools[0], weights, counts[0], random)
-        seen |= np.isin(classes, [row.label for row in rows])
-        drawn[name] = (weights, rows)
+    frequencies = np.array([len(pool) for pool in pools[0]], dtype=float)
+    weights = [
+        frequencies if np.isinf(alpha) else random.dirichlet([alpha] * len(classes)) + 1e-9
+        for _ in clients
+    ]
+    trained = _draw(pools[0], weights, counts[0], random)
+    seen = np.isin(classes, [row.label for rows in trained for row in rows])
+    tested = _draw(pools[1], [weight * seen for weight in weights], counts[1], random)
     parts = {
-        name: ClientData(train=rows, test=_draw(pools[1], weights * seen, counts[1], random))
-        for name, (weights, rows) in drawn.items()
+        name: ClientData(train=tuple(own), test=tuple(held_out))
+        for name, own, held_out in zip(clients, trained, tested, strict=True)
     }
-    present = tuple(np.array(classes)[seen].tolist())
-    return Partition(classes=present, clients=parts)
+    return Partition(classes=tuple(np.array(classes)[seen].tolist()), clients=parts)
 
 
 def _per_client(rows: list[Row], clients: int, asked: int | None, kind: str) -> int:
@@ -185,17 +184,17 @@ def _by_class(
 
 
 def _draw(
-    pools: list[list[Row]], weights: np.ndarray, count: int, random: np.random.Generator
-) -> tuple[Row, ...]:
-    """`count` rows by class weight, without replacement; an emptied class passes its weight on."""
-    rows = []
+    pools: list[list[Row]], weights: list[np.ndarray], count: int, random: np.random.Generator
+) -> list[list[Row]]:
+    """`count` rows for each client by its class weights, without replacement, the clients taking
+    turns; an emptied class passes its weight on to the others."""
+    rows: list[list[Row]] = [[] for _ in weights]
     for _ in range(count):
-        left = weights * np.array([len(pool) > 0 for pool in pools])
-        if left.sum() == 0:
-            break
-        label = random.choice(len(pools), p=left / left.sum())
-        rows.append(pools[label].pop())
-    return tuple(rows)
+        for own, weight in zip(rows, weights, strict=True):
+            left = weight * np.array([len(pool) > 0 for pool in pools])
+            if left.sum() > 0:
+                own.append(pools[random.choice(len(pools), p=left / left.sum())].pop())
+    return rows
 
 
 def _check_labels(data: TextData, partition: Partition) -> None:

@@ -34,12 +34,12 @@ class ServerSettings:
     steps: int
     """Steps that each client will run: the learning rate follows a client's own progress."""
     learning_rate: float
+    lambdas: tuple[float, ...]
+    """λ per block: how strongly δ is held at zero, hence to the trunk."""
+    rank: int
+    seed: int
     personal_rate_factor: float = 0.3
     """Learning rate of δ beside the trunk's, where both are trained."""
-    lambdas: tuple[float, ...] = ()
-    """λ per block: how strongly δ is held at zero, hence to the trunk."""
-    rank: int = 8
-    seed: int = 0
 
 
 @dataclass

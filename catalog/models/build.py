@@ -92,7 +92,7 @@ def _auto_class(config: PretrainedConfig, settings: ModelSettings) -> tuple[Any,
             "choose an encoder (bert, vit) or a decoder (llama, gpt2)",
         )
     try:
-        model_class = auto._model_mapping[type(config)]
+        model_class: Any = auto._model_mapping[type(config)]
     except KeyError:
         raise UnsupportedModelError(
             f"transformers has no {settings.task} model for {config.model_type!r}",

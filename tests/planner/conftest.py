@@ -6,11 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
-
 from flexp.catalog.device import Device, Link
 from flexp.planner.fleet import Policy, ResolvedClient, ResolvedFleet, ResolvedServer
 from flexp.profiler.profile import Profile, ProfileSettings, UnitProfile
+from hypothesis import strategies as st
 
 MiB = 2**20
 SOURCE = "made up for a test"
@@ -42,7 +41,17 @@ def minilm(blocks: int = 6, batch: int = 16, length: int = 64, rank: int = 8) ->
             )
             for index in range(blocks)
         ),
-        unit("head", head, head, 2 * tokens * head, 4 * tokens * head, boundary, boundary, boundary, 0),
+        unit(
+            "head",
+            head,
+            head,
+            2 * tokens * head,
+            4 * tokens * head,
+            boundary,
+            boundary,
+            boundary,
+            0,
+        ),
     ]
     settings = ProfileSettings(labels=labels, batch=batch, length=length, lora_rank=rank)
     return Profile(

@@ -107,8 +107,9 @@ class Recorder:
             fetch=lambda what, done, total: None,
             evaluated=lambda when, done, total: None,
             stepped=lambda record, total: self.records.append(record),
-            should_stop=lambda: self.stop_after is not None
-            and len(self.records) >= self.stop_after,
+            should_stop=lambda: (
+                self.stop_after is not None and len(self.records) >= self.stop_after
+            ),
         )
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from torch import Tensor
-
 from flexp.catalog.files import content_hash, read_contract
 from flexp.errors import PlanError, RunError
 from flexp.planner.plan import read_plan
 from flexp.runtime.message import decode
 from flexp.runtime.records import Summary
 from flexp.runtime.server import Server
+from torch import Tensor
 
 from .jobs import CLIENTS, STEPS, run, small_plan, text_data
 
@@ -41,7 +40,9 @@ def test_a_run_learns_and_writes_its_folder(tmp_path: Path, checkpoint: Checkpoi
     assert read_contract(Summary, tmp_path / "summary.json") == summary
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == STEPS * len(CLIENTS)
-    assert [line["fleet_seconds"] for line in lines] == sorted(l["fleet_seconds"] for l in lines)
+    assert [line["fleet_seconds"] for line in lines] == sorted(
+        line["fleet_seconds"] for line in lines
+    )
     for name, client in summary.clients.items():
         steps = [line for line in lines if line["client"] == name]
         assert [line["client_step"] for line in steps] == list(range(STEPS))
@@ -176,10 +177,9 @@ def test_peft_loads_what_a_client_takes_away(
 ) -> None:
     """The exported adapter on a plain transformers model predicts what the split model did."""
     import transformers
-    from peft import PeftModel
-
     from flexp.catalog.models.heads import mean_pool
     from flexp.runtime import train as module
+    from peft import PeftModel
 
     jobs = []
     assemble = module.assemble

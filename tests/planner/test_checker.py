@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flexp.catalog.files import content_hash
+from flexp.errors import PlanError
+from flexp.planner.checker import check, violations
+from flexp.planner.fleet import ResolvedFleet
+from flexp.planner.plan import Plan
+from flexp.planner.solve import make_plan
+from flexp.profiler.profile import Profile
+
+from .conftest import device, fleet, link, minilm
+
+
+def change(plan: Plan, path: str, value: Any) -> Plan:
+    """The plan with one field set: "clients.0.depth"."""
+    data = plan.model_dump()
+    node: Any = data
+    *parents, last = path.split(".")
+    for part in parents:
+        node = node[int(part)] if part.isdigit() else node[part]
+    node[last] = value(node[last]) if callable(value) else value
+    return Plan.model_validate(data)
+
+
+def labels(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> set[str]:
+    return {label for label, _ in violations(plan, profile, fleet)}
+
+
+TAMPERED: list[tuple[str, Any, str]] = [
+    ("model", "other", "C0_inputs"),
+    ("config_hash", "d" * 64, "C0_inputs"),
+    ("profile_hash", "d" * 64, "C0_inputs"),
+    ("fleet", "other", "C0_inputs"),
+    ("fleet_hash", "d" * 64, "C0_inputs"),
+    ("blocks", 7, "C0_inputs"),
+    ("settings.batch", 17, "C0_inputs"),
+    ("steps_per_client", 99, "C0_inputs"),
+    ("codec", "int8", "C0_inputs"),
+    ("server_side", "aligned", "C0_inputs"),
+    ("clients.0.name", "zoe", "C1_assign"),
+    ("clients.0.depth", 6, "C1_assign"),
+    ("clients.0.depth", 4, "figures"),
+    ("clients.0.device", "other", "figures"),
+    ("clients.0.link", "other", "figures"),
+    ("clients.0.deepest", 4, "figures"),
+    ("clients.0.memory_limit_bytes", lambda old: old + 1, "figures"),
+    ("clients.0.predicted.peak_memory_bytes", lambda old: old - 1, "figures"),
+    ("clients.0.predicted.up_bytes_per_step", lambda old: old - 1, "figures"),
+    ("clients.0.predicted.down_bytes_per_step", lambda old: old - 1, "figures"),
+    ("clients.0.predicted.device_seconds", lambda old: old * 1.001, "figures"),
+    ("clients.0.predicted.wire_seconds", lambda old: old * 1.001, "figures"),
+    ("clients.0.predicted.server_seconds", lambda old: old * 1.001, "figures"),
+    ("clients.0.predicted.step_seconds", lambda old: old * 0.999, "figures"),
+    ("server.device", "other", "figures"),
+    ("server.peak_memory_bytes", lambda old: old - 1, "figures"),
+    ("server.memory_limit_bytes", lambda old: old - 1, "figures"),
+    ("server.utilisation", 0.0, "figures"),
+    ("server.link_utilisation", 0.0, "figures"),
+    ("server.utilisation_limit", 0.7, "figures"),
+    ("objective.total_step_seconds", lambda old: old * 0.999, "figures"),
+    ("objective.bound", lambda old: old * 1.01, "figures"),
+    ("objective.bound", lambda old: old * 0.9, "figures"),
+    ("objective.gap", 0.5, "figures"),
+    ("objective.status", "feasible", "figures"),
+    ("objective.bottleneck", "ann", "figures"),
+    ("objective.bottleneck", "nobody", "figures"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "label"), TAMPERED)
+def test_every_tampered_field_is_caught(
+    profile: Profile, office: ResolvedFleet, path: str, value: Any, label: str
+) -> None:
+    plan = make_plan(profile, office)
+    assert labels(plan, profile, office) == set()
+    tampered = change(plan, path, value)
+    assert labels(tampered, profile, office) == {label}
+    with pytest.raises(PlanError, match=label):
+        check(tampered, profile, office)
+
+
+def test_every_field_of_a_plan_is_in_the_table(profile: Profile, office: ResolvedFleet) -> None:
+    def leaves(node: Any, path: str) -> set[str]:
+        if isinstance(node, dict):
+            return {leaf for key in node for leaf in leaves(node[key], f"{path}.{key}")}
+        if isinstance(node, list | tuple) and node and isinstance(node[0], dict):
+            return leaves(node[0], f"{path}.0")
+        return {path.removeprefix(".")}
+
+    every = {
+        leaf
+        for leaf in leaves(make_plan(profile, office).model_dump(), "")
+        if not leaf.startswith("settings.") and leaf != "schema_version"
+    }
+    assert every <= {path for path, _, _ in TAMPERED}
+
+
+LIMITS: dict[str, tuple[Callable[[], ResolvedFleet], Callable[[], ResolvedFleet]]] = {
+    # label -> (a fleet that has a plan, the same with a limit that this plan breaks)
+    "C2_device_memory": (
+        lambda: fleet([("a", device(gflops=900), link())]),
+        lambda: fleet([("a", device(gflops=900, usable_mib=500), link())]),
+    ),
+    "C3_wire": (
+        lambda: fleet([("a", device(), link())]),
+        lambda: fleet([("a", device(), link(data_budget_bytes=1000))]),
+    ),
+    "C4_server_memory": (
+        lambda: fleet([("a", device(), link())], (device(), link(up=1e4, down=1e4))),
+        lambda: fleet([("a", device(), link())], (device(usable_mib=400), link(up=1e4, down=1e4))),
+    ),
+    "C5_server_compute": (
+        lambda: fleet([("a", device(), link())], (device(), link(up=1e4, down=1e4))),
+        lambda: fleet(
+            [("a", device(), link())],
+            (device(), link(up=1e4, down=1e4)),
+            server_utilisation=0.001,
+        ),
+    ),
+    "C6_server_link_up": (
+        lambda: fleet([("a", device(gflops=900), link())], (device(gflops=900), link(up=100, down=1e4))),
+        lambda: fleet([("a", device(gflops=900), link())], (device(gflops=900), link(up=10, down=1e4))),
+    ),
+    "C6_server_link_down": (
+        lambda: fleet([("a", device(gflops=900), link())], (device(gflops=900), link(up=1e4, down=100))),
+        lambda: fleet([("a", device(gflops=900), link())], (device(gflops=900), link(up=1e4, down=10))),
+    ),
+    "C7_step_deadline": (
+        lambda: fleet([("a", device(), link())]),
+        lambda: fleet([("a", device(), link())], step_deadline_seconds=0.01),
+    ),
+    "C8_min_depth": (
+        lambda: fleet([("a", device(gflops=2), link())]),
+        lambda: fleet([("a", device(gflops=2), link(), 5)]),
+    ),
+}
+
+
+@pytest.mark.parametrize("label", LIMITS)
+def test_every_broken_limit_is_named(label: str) -> None:
+    roomy, tight = (make() for make in LIMITS[label])
+    plan = make_plan(minilm(), roomy)
+    dressed = change(plan, "fleet_hash", content_hash(tight))
+    assert label in labels(dressed, minilm(), tight)
+    assert label not in labels(plan, minilm(), roomy)
+
+
+def test_all_violations_are_listed_at_once(profile: Profile, office: ResolvedFleet) -> None:
+    plan = make_plan(profile, office)
+    plan = change(plan, "objective.gap", 0.5)
+    plan = change(plan, "clients.3.predicted.peak_memory_bytes", 1)
+    with pytest.raises(PlanError) as caught:
+        check(plan, profile, office)
+    assert "objective: gap" in caught.value.message
+    assert "dan: peak_memory_bytes is 1" in caught.value.message
+    assert caught.value.exit_code == 10

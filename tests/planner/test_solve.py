@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from flexp.catalog.files import content_hash, write_contract
+from flexp.errors import FlexpError, InfeasibleError
+from flexp.planner import ilp, solve
+from flexp.planner.checker import check
+from flexp.planner.fleet import ResolvedFleet
+from flexp.planner.plan import Plan, read_plan
+from flexp.planner.solve import make_plan
+from flexp.profiler.profile import Profile
+
+from .conftest import device, fleet, link, minilm, random_fleets
+
+SAME = 1e-5
+"""Relative: the solver stops within 1e-6 of the optimum."""
+
+
+def depths(plan: Plan) -> dict[str, int]:
+    return {client.name: client.depth for client in plan.clients}
+
+
+def plan_or_none(profile: Profile, fleet: ResolvedFleet) -> Plan | None:
+    try:
+        return make_plan(profile, fleet, 10.0)
+    except InfeasibleError:
+        return None
+
+
+def test_the_office(profile: Profile, office: ResolvedFleet) -> None:
+    plan = make_plan(profile, office)
+    assert depths(plan) == {"ann": 5, "bob": 5, "cat": 3, "dan": 1, "eve": 5}
+    assert plan.objective.status == "optimal"
+    assert plan.objective.bottleneck == "dan"
+    assert plan.server.utilisation <= plan.server.utilisation_limit == 0.6
+    assert (plan.profile_hash, plan.fleet_hash) == (content_hash(profile), content_hash(office))
+    assert [client.deepest for client in plan.clients] == [5, 5, 5, 5, 5]
+
+
+def test_a_plan_survives_its_file(profile: Profile, office: ResolvedFleet, tmp_path: Path) -> None:
+    plan = make_plan(profile, office)
+    for name in ("plan.yaml", "plan.json"):
+        write_contract(plan, tmp_path / name)
+        again = read_plan(tmp_path / name)
+        assert again == plan
+        check(again, profile, office)
+
+
+def test_slow_devices_stay_shallow_and_fast_ones_go_deep(profile: Profile) -> None:
+    made = fleet([("slow", device(gflops=2), link()), ("fast", device(gflops=900), link())],
+                 (device(gflops=100), link(up=1000, down=1000)))  # fmt: skip
+    assert depths(make_plan(profile, made)) == {"slow": 1, "fast": 5}
+
+
+def test_a_busy_server_pushes_blocks_to_the_devices(profile: Profile) -> None:
+    clients = [(f"c{i}", device(gflops=10), link()) for i in range(4)]
+    server = device(gflops=40)
+    relaxed = make_plan(profile, fleet(clients, (server, link(up=1e4, down=1e4)), server_utilisation=0.95))
+    busy = make_plan(profile, fleet(clients, (server, link(up=1e4, down=1e4)), server_utilisation=0.3))
+    assert sum(depths(busy).values()) > sum(depths(relaxed).values())
+    assert busy.objective.total_step_seconds > relaxed.objective.total_step_seconds
+
+
+def test_privacy_floor_and_deepest(profile: Profile) -> None:
+    made = fleet([("a", device(gflops=2, usable_mib=500), link(), 3)])
+    (client,) = make_plan(profile, made).clients
+    assert client.depth == 3
+    assert client.deepest < 5
+
+
+def test_equal_clients_get_their_depths_by_name(profile: Profile) -> None:
+    clients = [(name, device(gflops=10), link()) for name in ("d", "b", "a", "c")]
+    made = fleet(clients, (device(gflops=40), link(up=1e4, down=1e4)), server_utilisation=0.5)
+    found = depths(make_plan(profile, made))
+    assert len(set(found.values())) > 1
+    assert [found[name] for name in "abcd"] == sorted(found.values(), reverse=True)
+
+
+def test_feasible_only_when_the_gap_is_not_closed(
+    profile: Profile, office: ResolvedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ilp.minimise
+    for loss, status in ((0.0, "optimal"), (0.9e-4, "optimal"), (1.2e-4, "feasible")):
+
+        def looser(*given: object, loss: float = loss) -> ilp.Choice:
+            found = real(*given)  # type: ignore[arg-type]
+            assert found is not None
+            return ilp.Choice(found.counts, found.bound * (1 - loss))
+
+        monkeypatch.setattr(solve, "minimise", looser)
+        objective = make_plan(profile, office).objective
+        assert objective.status == status
+        assert objective.gap == pytest.approx(loss, abs=1e-6)
+
+
+def test_no_plan_in_time(
+    profile: Profile, office: ResolvedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(solve, "minimise", endless)
+    with pytest.raises(FlexpError, match=r"no plan found in 5 s") as caught:
+        make_plan(profile, office, 5.0)
+    assert caught.value.exit_code == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(random_fleets(), st.randoms(use_true_random=False))
+def test_the_order_of_clients_changes_nothing(case, random) -> None:  # type: ignore[no-untyped-def]
+    profile, made = case
+    plan = plan_or_none(profile, made)
+    assume(plan is not None)
+    shuffled = list(made.clients)
+    random.shuffle(shuffled)
+    again = plan_or_none(profile, made.model_copy(update={"clients": tuple(shuffled)}))
+    assert plan is not None and again is not None
+    assert depths(again) == depths(plan)
+    assert again.objective == plan.objective
+
+
+@settings(max_examples=40, deadline=None)
+@given(random_fleets(), st.data())
+def test_more_memory_never_hurts(case, data) -> None:  # type: ignore[no-untyped-def]
+    profile, made = case
+    plan = plan_or_none(profile, made)
+    assume(plan is not None)
+    assert plan is not None
+
+    def larger(machine):  # type: ignore[no-untyped-def]
+        more = data.draw(st.integers(0, 2**29))
+        return machine.model_copy(
+            update={
+                "usable_memory_bytes": machine.usable_memory_bytes + more,
+                "ram_bytes": machine.ram_bytes + more,
+            }
+        )
+
+    clients = tuple(c.model_copy(update={"device": larger(c.device)}) for c in made.clients)
+    server = made.server.model_copy(update={"device": larger(made.server.device)})
+    richer = plan_or_none(profile, made.model_copy(update={"clients": clients, "server": server}))
+    assert richer is not None
+    limit = plan.objective.total_step_seconds * (1 + SAME)
+    assert richer.objective.total_step_seconds <= limit
+
+
+@settings(max_examples=40, deadline=None)
+@given(random_fleets(), st.sampled_from([0.25, 2.0, 1024.0]))
+def test_a_faster_clock_changes_seconds_only(case, factor) -> None:  # type: ignore[no-untyped-def]
+    """Every speed times a power of two and every time divided by it: exact in floating point."""
+    profile, made = case
+
+    def faster(machine):  # type: ignore[no-untyped-def]
+        speed = machine.device.training_flops_per_second * factor
+        rates = {
+            "up_bits_per_second": machine.link.up_bits_per_second * factor,
+            "down_bits_per_second": machine.link.down_bits_per_second * factor,
+            "rtt_seconds": machine.link.rtt_seconds / factor,
+        }
+        quick = machine.device.model_copy(update={"training_flops_per_second": speed})
+        return machine.model_copy(
+            update={"device": quick, "link": machine.link.model_copy(update=rates)}
+        )
+
+    deadline = made.policy.step_deadline_seconds
+    policy = made.policy.model_copy(
+        update={"step_deadline_seconds": deadline and deadline / factor}
+    )
+    quick = made.model_copy(
+        update={
+            "clients": tuple(map(faster, made.clients)),
+            "server": faster(made.server),
+            "policy": policy,
+        }
+    )
+    before, after = plan_or_none(profile, made), plan_or_none(profile, quick)
+    assert (before is None) == (after is None)
+    if before and after:
+        assert depths(before) == depths(after)
+        total = after.objective.total_step_seconds * factor
+        assert total == pytest.approx(before.objective.total_step_seconds, rel=1e-12)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from flexp.catalog.files import dump_json, read_contract
+from flexp.planner.fleet import ResolvedFleet
+from flexp.planner import resolve
+from flexp.planner.solve import make_plan
+from flexp.profiler.profile import Profile
+plan = make_plan(read_contract(Profile, Path("profile.json")), read_contract(ResolvedFleet, Path("fleet.json")))
+sys.stdout.write(dump_json(plan))
+heavy = sorted({"torch", "transformers", "peft"} & set(sys.modules))
+sys.stderr.write(f"heavy: {heavy}")
+"""
+
+
+def test_planning_needs_no_torch_and_writes_only_what_it_is_told(
+    profile: Profile, office: ResolvedFleet, tmp_path: Path
+) -> None:
+    write_contract(profile, tmp_path / "profile.json")
+    write_contract(office, tmp_path / "fleet.json")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert Plan.model_validate(json.loads(done.stdout)) == make_plan(profile, office)
+    assert done.stderr == "heavy: []"
+
+
+def test_a_model_too_small_to_split() -> None:
+    with pytest.raises(InfeasibleError, match="has 1"):
+        make_plan(minilm(blocks=1), fleet([("a", device(), link())]))

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from flexp.catalog.models.lora import SCALE, Adapter, LoraPair
+from flexp.errors import FieldError
+from flexp.runtime.alignment import parse_lambdas, prox, squared_norm
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("none", (0, 0, 0, 0)),
+        ("constant:0.5", (0.5, 0.5, 0.5, 0.5)),
+        ("linear:0.4", (0.1, 0.2, 0.3, 0.4)),
+        ("0,0,1,2", (0, 0, 1, 2)),
+    ],
+)
+def test_schedules(text: str, expected: tuple[float, ...]) -> None:
+    assert parse_lambdas(text, 4) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "some", "constant", "constant:x", "1,2", "-1,0,0,0", "nan,0,0,0", "none:1"]
+)
+def test_what_is_no_schedule_is_refused(text: str) -> None:
+    with pytest.raises(FieldError, match="--alignment"):
+        parse_lambdas(text, 4)
+
+
+def random_pair() -> LoraPair:
+    pair = LoraPair(6, 5, 2)
+    torch.nn.init.normal_(pair.B)
+    return pair
+
+
+def test_the_norm_is_that_of_the_whole_update() -> None:
+    pair = random_pair()
+    whole = (SCALE * pair.B @ pair.A).square().sum()
+    torch.testing.assert_close(squared_norm(pair), whole)
+
+
+def test_prox_weighs_the_blocks_of_the_server_only() -> None:
+    adapter = Adapter({f"{block}.q": random_pair() for block in range(3)})
+    value = prox(adapter, (1.0, 0.0, 0.5), depth=1)
+    assert value is not None
+    torch.testing.assert_close(value, 0.5 * squared_norm(adapter.pairs["2.q"]))
+    assert prox(adapter, (1.0, 0.0, 0.0), depth=1) is None

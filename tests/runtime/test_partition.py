@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from flexp.errors import EmptyDataError, FieldError, FlexpError, LabelError
+from flexp.runtime.data import Row, TextData
+from flexp.runtime.partition import Partition, divide
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+CLIENTS = ("ada", "bo", "cy")
+
+
+def data(*rows: Row) -> TextData:
+    return TextData(name="toy.csv", rows=rows, class_names={})
+
+
+def pool(count: int, classes: int = 4, **fields: str) -> list[Row]:
+    return [
+        Row(text=f"text {n} {fields}", label=f"label-{n % classes}", **fields) for n in range(count)
+    ]
+
+
+def split_by(
+    rows: list[Row], scheme: str = "iid", seed: int = 0, train: int | None = None
+) -> Partition:
+    return divide(
+        data(*rows), CLIENTS, scheme=scheme, seed=seed, train_samples=train, test_samples=None
+    )
+
+
+@settings(max_examples=30)
+@given(
+    count=st.integers(60, 300),
+    seed=st.integers(0, 1000),
+    scheme=st.sampled_from(["iid", "dirichlet:0.1", "dirichlet:5"]),
+)
+def test_no_row_is_given_twice_and_training_and_test_do_not_meet(
+    count: int, seed: int, scheme: str
+) -> None:
+    result = split_by(pool(count), scheme, seed)
+    given_rows = [row for part in result.clients.values() for row in (*part.train, *part.test)]
+    assert len(given_rows) == len({row.text for row in given_rows})
+    trained = {row.label for part in result.clients.values() for row in part.train}
+    assert set(result.classes) == trained
+    assert split_by(pool(count), scheme, seed) == result
+
+
+def test_a_small_alpha_gives_each_client_few_classes() -> None:
+    def classes(scheme: str) -> float:
+        parts = split_by(pool(2000, classes=20), scheme, train=100).clients.values()
+        return sum(len({row.label for row in part.train}) for part in parts) / len(parts)
+
+    assert classes("dirichlet:0.05") < classes("dirichlet:0.5") < classes("iid")
+
+
+def test_the_client_column_decides() -> None:
+    rows = [row for name in CLIENTS for row in pool(20, client=name)]
+    result = split_by(rows)
+    for name, part in result.clients.items():
+        assert {row.client for row in (*part.train, *part.test)} == {name}
+        assert len(part.train) + len(part.test) == 20
+
+
+def test_rows_of_a_stranger_are_left_out_and_said_so() -> None:
+    rows = [row for name in (*CLIENTS, "eve") for row in pool(20, client=name)]
+    result = split_by(rows)
+    assert result.notes == ("20 rows of 'eve' are left out: the plan has no such client",)
+
+
+def test_a_split_column_is_kept() -> None:
+    rows = [
+        row
+        for name in CLIENTS
+        for row in (*pool(8, client=name, split="train"), *pool(4, client=name, split="test"))
+    ]
+    for part in split_by(rows).clients.values():
+        assert Counter(row.split for row in part.train) == {"train": 8}
+        assert Counter(row.split for row in part.test) == {"test": 4}
+
+
+@pytest.mark.parametrize(
+    ("rows", "scheme", "train", "error", "message"),
+    [
+        (pool(20, client="ada"), "iid", None, EmptyDataError, "client 'bo' has no training rows"),
+        (pool(2), "iid", None, EmptyDataError, "no training rows"),
+        (pool(60), "iid", 50, EmptyDataError, "at most 1[5-7] rows"),
+        (pool(60), "by-hand", None, FieldError, "--partition 'by-hand'"),
+        (pool(60), "dirichlet:-1", None, FieldError, "--partition"),
+        (pool(60), "dirichlet:x", None, FieldError, "--partition"),
+        (
+            [r for n in CLIENTS for r in pool(20, client=n)]
+            + [Row(text="odd", label="odd", client="eve")],
+            "iid",
+            None,
+            LabelError,
+            "label 'odd' is seen by no client",
+        ),
+    ],
+)
+def test_bad_data_are_refused(
+    rows: list[Row], scheme: str, train: int | None, error: type[FlexpError], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        split_by(rows, scheme, train=train)
+    assert re.search(message, f"{caught.value.message} {caught.value.hint}")
