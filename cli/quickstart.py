@@ -12,6 +12,7 @@ from ..errors import MissingFileError
 from . import render
 
 MODEL = "minilm-l6"
+DATA = "20newsgroups"
 EXAMPLE_FLEET = Path(__file__).parent.parent / "examples" / "quickstart.yaml"
 
 
@@ -46,7 +47,7 @@ def command_lines(folder: Path) -> list[str]:
         f"flexp probe {MODEL} -o {device}",
         f"flexp profile {MODEL} -o {profile}",
         f"flexp plan {fleet} --profile {profile} -o {plan}",
-        f"flexp train {plan} -o {run}",
+        f"flexp train {plan} --data {DATA} -o {run}",
     ]
 
 
@@ -54,4 +55,6 @@ def run_as_typed(context: typer.Context, line: str) -> None:
     """Print `line` and run exactly it: the words go through the same parser as typed ones."""
     render.console().print(f"\n$ {line}", style="bold green", markup=False, soft_wrap=True)
     program, *words = shlex.split(line)
-    context.find_root().command.main(words, prog_name=program, standalone_mode=False)
+    code = context.find_root().command.main(words, prog_name=program, standalone_mode=False)
+    if code:
+        raise typer.Exit(code)

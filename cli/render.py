@@ -98,12 +98,23 @@ def table(*columns: str, title: str, caption: str = "") -> Table:
         title_style="bold",
         caption_style="dim",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     for name in columns:
         right = name.startswith(">")
         made.add_column(name.removeprefix(">"), justify="right" if right else "left")
+    return made
+
+
+def grid() -> Table:
+    """A table of three columns without lines: label, figure, remark."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 2))
+    for style in ("bold", "", ""):
+        made.add_column(style=style)
     return made
 
 

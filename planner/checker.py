@@ -4,7 +4,8 @@ solver and without the code that prepared its input. Labels are those of docs/pl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ..catalog.files import content_hash
 from ..catalog.units import format_bytes, format_seconds
@@ -12,7 +13,7 @@ from ..errors import PlanError
 from ..profiler import costs
 from ..profiler.profile import Profile
 from .fleet import ResolvedClient, ResolvedFleet
-from .plan import ClientPlan, Plan, Prediction
+from .plan import ClientPlan, Plan, Prediction, ServerPlan
 
 FIGURE_TOLERANCE = 1e-9
 """Relative difference allowed between a recomputed figure and the plan's."""
@@ -35,16 +36,41 @@ def check(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> None:
 
 
 def violations(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Violation]:
-    """(label, what was found) of everything wrong; the first group of errors ends the check, as
-    the figures mean nothing for other inputs or impossible depths."""
+    """(label, what was found) of everything wrong; wrong inputs or depths end the check, as the
+    other figures mean nothing then."""
     found = [*_inputs(plan, profile, fleet), *_assignment(plan, profile, fleet)]
     yield from found
     if found:
         return
+    demands = [_demand(profile, fleet, depth) for depth in range(1, profile.blocks)]
+    figures = []
     for client, entry in zip(plan.clients, fleet.clients, strict=True):
-        yield from _client(client, entry, profile, fleet)
-    yield from _server(plan, profile, fleet)
+        figures.append(predict(demands[client.depth - 1], entry, fleet))
+        yield from own_limits(figures[-1], client.depth, entry, fleet)
+        yield from _client(client, entry, figures[-1], demands, fleet)
+    clients_bytes = sum(demands[client.depth - 1].server_bytes for client in plan.clients)
+    yield from _server(plan.server, profile, fleet, figures, clients_bytes)
     yield from _objective(plan)
+
+
+class Demand(NamedTuple):
+    """What a depth asks for, whatever the device."""
+
+    model_bytes: int
+    device_flops: int
+    server_flops: int
+    server_bytes: int
+    wire: costs.WireBytes
+
+
+def _demand(profile: Profile, fleet: ResolvedFleet, depth: int) -> Demand:
+    return Demand(
+        model_bytes=costs.client_peak_bytes(profile, depth, runtime_bytes=0),
+        device_flops=costs.client_flops(profile, depth),
+        server_flops=costs.server_flops(profile, depth),
+        server_bytes=costs.server_client_bytes(profile, depth, fleet.policy.server_side),
+        wire=costs.wire_bytes(profile, depth, fleet.policy.codec),
+    )
 
 
 def _inputs(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Violation]:
@@ -74,23 +100,22 @@ def _assignment(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[
             yield "C1_assign", f"{client.name}: depth {client.depth} of {profile.blocks} blocks"
 
 
-def predict(
-    profile: Profile, fleet: ResolvedFleet, client: ResolvedClient, depth: int
-) -> Prediction:
-    """The figures of one client at a depth, from the formulas of docs/planner.md."""
-    server, policy = fleet.server, fleet.policy
-    wire = costs.wire_bytes(profile, depth, policy.codec)
-    device_seconds = costs.client_flops(profile, depth) / client.device.training_flops_per_second
+def predict(demand: Demand, client: ResolvedClient, fleet: ResolvedFleet) -> Prediction:
+    """The figures of one client, from the formulas of docs/planner.md."""
+    server = fleet.server
+    device_seconds = demand.device_flops / client.device.training_flops_per_second
     wire_seconds = (
-        8 * wire.up / min(client.link.up_bits_per_second, server.link.down_bits_per_second)
-        + 8 * wire.down / min(client.link.down_bits_per_second, server.link.up_bits_per_second)
+        8 * demand.wire.up / min(client.link.up_bits_per_second, server.link.down_bits_per_second)
+        + 8
+        * demand.wire.down
+        / min(client.link.down_bits_per_second, server.link.up_bits_per_second)
         + 2 * client.link.rtt_seconds
     )
-    server_seconds = costs.server_flops(profile, depth) / server.device.training_flops_per_second
+    server_seconds = demand.server_flops / server.device.training_flops_per_second
     return Prediction(
-        peak_memory_bytes=costs.client_peak_bytes(profile, depth, client.device.runtime_bytes),
-        up_bytes_per_step=wire.up,
-        down_bytes_per_step=wire.down,
+        peak_memory_bytes=client.device.runtime_bytes + demand.model_bytes,
+        up_bytes_per_step=demand.wire.up,
+        down_bytes_per_step=demand.wire.down,
         device_seconds=device_seconds,
         wire_seconds=wire_seconds,
         server_seconds=server_seconds,
@@ -120,40 +145,41 @@ def own_limits(
 
 
 def _client(
-    client: ClientPlan, entry: ResolvedClient, profile: Profile, fleet: ResolvedFleet
+    client: ClientPlan,
+    entry: ResolvedClient,
+    figures: Prediction,
+    demands: Sequence[Demand],
+    fleet: ResolvedFleet,
 ) -> Iterator[Violation]:
-    figures = predict(profile, fleet, entry, client.depth)
-    yield from own_limits(figures, client.depth, entry, fleet)
     yield from _compare(client.name, client.predicted.model_dump(), figures.model_dump())
-    possible = [
-        depth
-        for depth in range(1, profile.blocks)
-        if not any(own_limits(predict(profile, fleet, entry, depth), depth, entry, fleet))
-    ]
-    stated = client.model_dump(include={"device", "link", "deepest", "memory_limit_bytes"})
+    deepest = next(
+        (
+            depth
+            for depth in range(len(demands), 0, -1)
+            if not any(own_limits(predict(demands[depth - 1], entry, fleet), depth, entry, fleet))
+        ),
+        0,
+    )
     expected = {
         "device": entry.device.name,
         "link": entry.link.name,
-        "deepest": max(possible, default=0),
+        "deepest": deepest,
         "memory_limit_bytes": entry.device.usable_memory_bytes,
     }
-    yield from _compare(client.name, stated, expected)
+    yield from _compare(client.name, client.model_dump(include=set(expected)), expected)
 
 
-def _server(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Violation]:
+def _server(
+    stated: ServerPlan,
+    profile: Profile,
+    fleet: ResolvedFleet,
+    figures: Sequence[Prediction],
+    clients_bytes: int,
+) -> Iterator[Violation]:
+    """The shared limits C4, C5 and C6, and the figures that the plan gives for the server."""
     server, policy = fleet.server, fleet.policy
-    memory = (
-        server.device.runtime_bytes
-        + costs.server_backbone_bytes(profile, policy.server_side)
-        + sum(
-            costs.server_client_bytes(profile, client.depth, policy.server_side)
-            for client in plan.clients
-        )
-    )
-    figures = [
-        predict(profile, fleet, entry, client.depth)
-        for client, entry in zip(plan.clients, fleet.clients, strict=True)
-    ]
+    backbone_bytes = costs.server_backbone_bytes(profile, policy.server_side)
+    memory = server.device.runtime_bytes + backbone_bytes + clients_bytes
     compute = math.fsum(f.server_seconds / f.step_seconds for f in figures)
     from_clients = math.fsum(8 * f.up_bytes_per_step / f.step_seconds for f in figures)
     to_clients = math.fsum(8 * f.down_bytes_per_step / f.step_seconds for f in figures)
@@ -177,7 +203,7 @@ def _server(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Viol
         "link_utilisation": max(up, down),
         "utilisation_limit": share,
     }
-    yield from _compare("server", plan.server.model_dump(), expected)
+    yield from _compare("server", stated.model_dump(), expected)
 
 
 def _objective(plan: Plan) -> Iterator[Violation]:
@@ -198,7 +224,7 @@ def _objective(plan: Plan) -> Iterator[Violation]:
 
 
 def _compare(
-    who: str, stated: dict[str, object], expected: dict[str, int | float | str]
+    who: str, stated: Mapping[str, object], expected: Mapping[str, object]
 ) -> Iterator[Violation]:
     for field, value in expected.items():
         found = stated[field]

@@ -45,7 +45,7 @@ class Choice:
 
     def assignments(self, groups: Sequence[Group]) -> dict[str, Option]:
         """Client to option; the first names of a group get its deepest options."""
-        chosen = {}
+        chosen: dict[str, Option] = {}
         for group, counts in zip(groups, self.counts, strict=True):
             spread = [o for o, n in zip(group.options, counts, strict=True) for _ in range(n)]
             spread.sort(key=lambda option: -option.depth)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SMALL_VOCABULARY = 1024
 """A block does not know the vocabulary; a small one keeps gigabytes of embedding out of memory."""
-WARM_UP_STEPS = 2
 LEAST_STEPS = 3
 
 
@@ -59,9 +58,13 @@ def sample_blocks(config: PretrainedConfig) -> Sample:
 
 
 def weight_bytes(sample: Sample, settings: ProfileSettings) -> int:
-    """Bytes of the sample's weights and gradients, without building it."""
+    """Bytes of the sample's weights and gradients, without building it.
+
+    Raises UnsupportedModelError, or FieldError for a length that the model cannot take.
+    """
     with torch.device("meta"):
         model = build_model(sample.config, settings)
+        training_batch(model, settings)
     return sum(
         parameter.numel() * parameter.element_size() * (2 if parameter.requires_grad else 1)
         for parameter in model.parameters()
@@ -74,16 +77,27 @@ def time_blocks(
     """Train each block for its share of `seconds` the way `settings.method` says: with adapters on
     frozen weights (lora) or with gradients of all weights (full). Gradients of the block's input
     are computed too, as they are wherever something below it trains.
+
+    Where steps of the whole batch would take too long, fewer samples are trained at a time.
     """
+    share_seconds = seconds / len(sample.blocks)
     with _threads(threads):
         model = build_model(sample.config, settings)
-        share = seconds / len(sample.blocks)
+        one = _training_steps(model, settings.model_copy(update={"batch": 1}))
+        for step in one:
+            step()  # the first step loads kernels
+        batch = affordable_batch(max(map(_seconds_of, one)), share_seconds, settings.batch)
+        steps = _training_steps(model, settings.model_copy(update={"batch": batch}))
         return tuple(
-            _time_step(step, share, block=block, alike=alike)
-            for step, block, alike in zip(
-                _training_steps(model, settings), sample.blocks, sample.alike, strict=True
-            )
+            BlockTiming(block=block, alike=alike, batch=batch, **_timed(step, share_seconds))
+            for step, block, alike in zip(steps, sample.blocks, sample.alike, strict=True)
         )
+
+
+def affordable_batch(sample_seconds: float, share_seconds: float, batch: int) -> int:
+    """The most samples, up to `batch`, of which LEAST_STEPS and a warm-up fit into the share."""
+    step_seconds = share_seconds / (LEAST_STEPS + 1)
+    return max(1, min(batch, int(step_seconds / sample_seconds)))
 
 
 @contextmanager
@@ -132,23 +146,24 @@ def _training_step(
     return step
 
 
-def _time_step(step: Callable[[], None], seconds: float, *, block: int, alike: int) -> BlockTiming:
-    for _ in range(WARM_UP_STEPS - 1):
-        step()
+def _seconds_of(step: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def _timed(step: Callable[[], None], seconds: float) -> dict[str, Any]:
+    """BlockTiming's figures of the steps that fit into `seconds`, of LEAST_STEPS at least."""
     counter = flop_counter()
     with counter:
         step()
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < LEAST_STEPS or time.perf_counter() < end:
-        start = time.perf_counter()
-        step()
-        taken.append(time.perf_counter() - start)
-    return BlockTiming(
-        block=block,
-        alike=alike,
-        step_flops=counter.get_total_flops(),
-        steps=len(taken),
-        min_seconds=min(taken),
-        median_seconds=statistics.median(taken),
-    )
+        taken.append(_seconds_of(step))
+    return {
+        "step_flops": counter.get_total_flops(),
+        "steps": len(taken),
+        "min_seconds": min(taken),
+        "median_seconds": statistics.median(taken),
+    }

@@ -6,6 +6,8 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UnsupportedModelError
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
@@ -15,7 +17,16 @@ FIRST_DENSE = "first_k_dense_replace"
 
 def block_kinds(config: PretrainedConfig) -> list[tuple[Any, ...]]:
     """What tells the blocks apart in the configuration, block by block: blocks of equal kind have
-    equal shapes and do equal work (attention window, mixture or dense, ...)."""
+    equal shapes and do equal work (attention window, mixture or dense, ...).
+
+    Raises UnsupportedModelError for a model of several stacks or widths.
+    """
+    for name in ("num_hidden_layers", "hidden_size"):
+        if not isinstance(getattr(config, name, None), int):
+            raise UnsupportedModelError(
+                f"the configuration of {config.model_type} has no single {name}",
+                "choose a model with one stack of equal blocks, such as bert, llama, gpt2 or vit",
+            )
     lists = _per_block_lists(config).values()
     dense = getattr(config, FIRST_DENSE, None) or 0
     return [

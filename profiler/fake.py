@@ -5,10 +5,11 @@ They claim to be on the CPU, so torch picks the kernels that a CPU would run.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ..catalog.models.heads import Inputs, TaskModel
 from ..errors import FieldError, UnsupportedModelError
 from .profile import ProfileSettings
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
 """transformers' switch for its checks of tensor values, which fake tensors do not have."""
@@ -30,10 +28,13 @@ def fake_tensors() -> Iterator[None]:
     """Inside, every new tensor is fake."""
     before = os.environ.get(NO_CHECKS)
     os.environ[NO_CHECKS] = "1"
+    log = logging.getLogger("torch._subclasses.fake_tensor")  # it logs what it raises, at length
+    log_was_disabled, log.disabled = log.disabled, True
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             yield
     finally:
+        log.disabled = log_was_disabled
         if before is None:
             del os.environ[NO_CHECKS]
         else:
@@ -46,11 +47,12 @@ def make_fake(model: nn.Module) -> None:
     fakes: dict[int, Tensor] = {}
     for module in model.modules():
         for tensors in (module._parameters, module._buffers):
-            for name, tensor in tensors.items():
+            held: dict[str, Any] = tensors
+            for name, tensor in held.items():
                 if tensor is not None:
                     if id(tensor) not in fakes:
                         fakes[id(tensor)] = _fake_like(tensor)
-                    tensors[name] = fakes[id(tensor)]
+                    held[name] = fakes[id(tensor)]
 
 
 def _fake_like(tensor: Tensor) -> Tensor:
@@ -67,7 +69,7 @@ def training_batch(model: TaskModel, settings: ProfileSettings) -> tuple[Inputs,
     Raises FieldError where the model cannot take that many tokens, UnsupportedModelError for a
     model of neither text nor images.
     """
-    config: PretrainedConfig = model.backbone.config
+    config: Any = model.backbone.config
     batch, length = settings.batch, settings.length
     main_input = model.backbone.main_input_name
     if main_input == "pixel_values":

@@ -12,6 +12,7 @@ import torch
 from ..catalog.models.blocks import block_stack
 from ..catalog.models.build import build_model
 from ..catalog.models.entry import config_hash, load_config
+from ..errors import UnsupportedModelError
 from .config_slice import block_kinds, blocks_to_measure, with_blocks
 from .fake import fake_tensors, make_fake, training_batch
 from .profile import Profile, ProfileSettings, UnitProfile
@@ -44,7 +45,14 @@ def profile_config(name: str, config: PretrainedConfig, settings: ProfileSetting
     _, blocks = block_stack(model.backbone)
     with fake_tensors():
         make_fake(model)
-        trace = trace_step(model, blocks, lambda: training_batch(model, settings))
+        try:
+            trace = trace_step(model, blocks, lambda: training_batch(model, settings))
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            raise UnsupportedModelError(
+                f"{name}: a step of {config.model_type} can't be computed from shapes: {reason}",
+                "choose another model; for a mixture of experts, --dtype bfloat16",
+            ) from error
     figures = _figures(trace, weights_by_unit(model, blocks, trace.users))
     position = {kinds[index]: unit for unit, index in enumerate(measured, start=1)}
     units = [1, *(position[kind] for kind in kinds[1:])]

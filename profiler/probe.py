@@ -33,16 +33,16 @@ def probe_device(
     cores = usable_cores()
     threads = max(1, int(cores))
     load = _load_average()
-    runtime = _start_runtime_probe(settings, threads)
-    try:
-        from ..catalog.models.entry import load_config
-        from .block_speed import sample_blocks, time_blocks, weight_bytes
+    with _start_runtime_probe(settings, threads) as runtime:
+        try:  # the imports and checks here go on beside it
+            from ..catalog.models.entry import load_config
+            from .block_speed import sample_blocks, time_blocks, weight_bytes
 
-        sample = sample_blocks(load_config(model))
-        needed_bytes = weight_bytes(sample, settings)
-        runtime_bytes, notes = _read_runtime_probe(runtime)
-    finally:
-        runtime.kill()
+            sample = sample_blocks(load_config(model))
+            needed_bytes = weight_bytes(sample, settings)
+            runtime_bytes, notes = _read_runtime_probe(runtime)
+        finally:
+            runtime.kill()
     timings: tuple[BlockTiming, ...] = ()
     if needed_bytes + (runtime_bytes or 0) < memory.usable_bytes:
         timings = time_blocks(sample, settings, threads, seconds)

@@ -18,9 +18,11 @@ class BlockTiming(Contract):
     """The block that was timed, in the model's order."""
     alike: PositiveInt
     """Blocks of the model that do the same work."""
+    batch: PositiveInt
+    """Samples a step: fewer than the settings say where those would have taken too long."""
     step_flops: PositiveInt
     steps: PositiveInt
-    """Timed steps, after two that were not."""
+    """Timed steps, after some that were not."""
     min_seconds: PositiveFloat
     median_seconds: PositiveFloat
 
@@ -77,6 +79,7 @@ class ProbeReport(Contract):
             training_flops_per_second=speed,
             cores=self.threads,
             source=f"measured by flexp probe on {self.date}: blocks of {self.model}, "
-            f"{settings.method}, {settings.dtype}, batch {settings.batch} x {settings.length}, "
+            f"{settings.method}, {settings.dtype}, batch {self.timings[0].batch} x "
+            f"{settings.length}, "
             f"{self.threads} threads",
         )

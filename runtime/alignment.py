@@ -45,7 +45,7 @@ def squared_norm(pair: LoraPair) -> Tensor:
 
 
 def prox(adapter: Adapter, lambdas: tuple[float, ...], depth: int) -> Tensor | None:
-    """Σ λ_l ‖s B_l A_l‖² over the server's layers of a client at `depth`; None where all λ are 0."""
+    """Σ λ_l ‖s B_l A_l‖² over the server's layers of a client at `depth`; None where λ are 0."""
     terms = []
     for path, pair in adapter.pairs.items():
         block = int(path.partition(".")[0])

@@ -7,7 +7,7 @@ from a dry run of the model's own forward on zeros, with every block replaced by
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -62,11 +62,8 @@ class Middle:
                 self.returns_tuple = isinstance(output, tuple)
             return (h_BTH,) if self.returns_tuple else h_BTH
 
-        with self._blocks_replaced(record):
-            try:
-                self.backbone(**inputs, **masks)
-            except _DryRunError:
-                pass
+        with self._blocks_replaced(record), suppress(_DryRunError):
+            self.backbone(**inputs, **masks)
         return calls
 
     @contextmanager

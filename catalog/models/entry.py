@@ -14,7 +14,6 @@ from ...errors import (
     DownloadError,
     FieldError,
     MissingFileError,
-    SyntaxFileError,
     UnknownNameError,
     UnsupportedModelError,
 )
@@ -80,6 +79,7 @@ def load_config(model: str) -> PretrainedConfig:
     A folder of the same name as a catalogue entry is meant by "./name". Raises MissingFileError,
     UnknownNameError, DownloadError, SyntaxFileError, FieldError or UnsupportedModelError.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     entry = find_model(model)
@@ -92,8 +92,8 @@ def load_config(model: str) -> PretrainedConfig:
     model_type = read_mapping(file).get("model_type")
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except OSError as error:
-        raise SyntaxFileError(f"{file}: {error}") from error
+    except StrictDataclassError as error:
+        raise FieldError(f"{file}: {' '.join(str(error).split())}") from error
     except ValueError as error:
         raise UnsupportedModelError(
             f"{file}: transformers can't read a model of the type {model_type!r}: {error}",

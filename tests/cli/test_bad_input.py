@@ -33,7 +33,7 @@ COMMANDS = {
 # file, what it holds, what it holds instead ("" stands for the whole file), command, exit code,
 # what the message says
 EDITS = {
-    "broken YAML": ("fleet.yaml", "two-rooms", "[", PLAN, 4, ["fleet.yaml:3", "not valid YAML"]),
+    "broken YAML": ("fleet.yaml", "two-rooms", "[", PLAN, 4, ["fleet.yaml:4", "not valid YAML"]),
     "broken JSON": ("profile.json", '"model":', "", PLAN, 4, ["profile.json:3", "not valid JSON"]),
     "empty file": ("fleet.yaml", "", "", PLAN, 4, ["fleet.yaml", "mapping"]),
     "not text": ("fleet.yaml", "", "\x00\x01", PLAN, 4, ["fleet.yaml", "not valid YAML"]),
@@ -43,7 +43,7 @@ EDITS = {
         "ram_bytes: -4",
         PLAN,
         5,
-        ["fleet.yaml:23", "ram_bytes", "greater than 0", "found -4"],
+        ["fleet.yaml:24", "ram_bytes", "greater than 0", "found -4"],
     ),
     "no such unit": (
         "fleet.yaml",
@@ -51,7 +51,7 @@ EDITS = {
         "20 bananas",
         PLAN,
         5,
-        ["fleet.yaml:26", "training_flops_per_second", "GFLOP/s", "20 bananas"],
+        ["fleet.yaml:27", "training_flops_per_second", "GFLOP/s", "20 bananas"],
     ),
     "unknown key": (
         "fleet.yaml",
@@ -59,7 +59,7 @@ EDITS = {
         "link: *wire\n    colour: red\n  - name: right",
         PLAN,
         5,
-        ["fleet.yaml:20", "clients.0.colour", "unknown key"],
+        ["fleet.yaml:21", "clients.0.colour", "unknown key"],
     ),
     "missing key": (
         "fleet.yaml",

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from flexp.catalog.files import content_hash
 from flexp.errors import PlanError
 from flexp.planner.checker import check, violations
@@ -44,7 +43,7 @@ TAMPERED: list[tuple[str, Any, str]] = [
     ("server_side", "aligned", "C0_inputs"),
     ("clients.0.name", "zoe", "C1_assign"),
     ("clients.0.depth", 6, "C1_assign"),
-    ("clients.0.depth", 4, "figures"),
+    ("clients.3.depth", 3, "figures"),
     ("clients.0.device", "other", "figures"),
     ("clients.0.link", "other", "figures"),
     ("clients.0.deepest", 4, "figures"),
@@ -104,7 +103,7 @@ LIMITS: dict[str, tuple[Callable[[], ResolvedFleet], Callable[[], ResolvedFleet]
     # label -> (a fleet that has a plan, the same with a limit that this plan breaks)
     "C2_device_memory": (
         lambda: fleet([("a", device(gflops=900), link())]),
-        lambda: fleet([("a", device(gflops=900, usable_mib=500), link())]),
+        lambda: fleet([("a", device(gflops=900, usable_mib=430), link())]),
     ),
     "C3_wire": (
         lambda: fleet([("a", device(), link())]),
@@ -123,12 +122,20 @@ LIMITS: dict[str, tuple[Callable[[], ResolvedFleet], Callable[[], ResolvedFleet]
         ),
     ),
     "C6_server_link_up": (
-        lambda: fleet([("a", device(gflops=900), link())], (device(gflops=900), link(up=100, down=1e4))),
-        lambda: fleet([("a", device(gflops=900), link())], (device(gflops=900), link(up=10, down=1e4))),
+        lambda: fleet(
+            [("a", device(gflops=900), link())], (device(gflops=900), link(up=100, down=1e4))
+        ),
+        lambda: fleet(
+            [("a", device(gflops=900), link())], (device(gflops=900), link(up=10, down=1e4))
+        ),
     ),
     "C6_server_link_down": (
-        lambda: fleet([("a", device(gflops=900), link())], (device(gflops=900), link(up=1e4, down=100))),
-        lambda: fleet([("a", device(gflops=900), link())], (device(gflops=900), link(up=1e4, down=10))),
+        lambda: fleet(
+            [("a", device(gflops=900), link())], (device(gflops=900), link(up=1e4, down=100))
+        ),
+        lambda: fleet(
+            [("a", device(gflops=900), link())], (device(gflops=900), link(up=1e4, down=10))
+        ),
     ),
     "C7_step_deadline": (
         lambda: fleet([("a", device(), link())]),

@@ -14,17 +14,17 @@ def unit(name: str, **figures: int) -> UnitProfile:
 
 
 def block(index: int, **changes: int) -> UnitProfile:
-    figures = dict(
-        parameter_bytes=100,
-        trainable_bytes=10,
-        largest_trainable_bytes=5,
-        forward_flops=10,
-        backward_flops=20,
-        saved_bytes=50,
-        forward_transient_bytes=20,
-        backward_transient_bytes=30,
-        boundary_bytes=8,
-    )
+    figures = {
+        "parameter_bytes": 100,
+        "trainable_bytes": 10,
+        "largest_trainable_bytes": 5,
+        "forward_flops": 10,
+        "backward_flops": 20,
+        "saved_bytes": 50,
+        "forward_transient_bytes": 20,
+        "backward_transient_bytes": 30,
+        "boundary_bytes": 8,
+    }
     return unit(f"block.{index}", **{**figures, **changes})
 
 

@@ -67,7 +67,7 @@ def test_a_gradient_sent_twice_is_applied_once() -> None:
 def test_a_gradient_without_its_forward_pass_is_refused() -> None:
     server = new_server("shared", ("ada", 1))
     ask(server, Kind.FORWARD, "ada", 4)
-    with pytest.raises(RunError, match="'ada'.*step 5"):
+    with pytest.raises(RunError, match=r"'ada'.*step 5"):
         ask(server, Kind.BACKWARD, "ada", 5)
 
 

@@ -1,0 +1,241 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from flexp.catalog.models.entry import load_config, model_names
+from flexp.errors import FieldError, FlexpError, MissingFileError
+from flexp.profiler import probe, probe_runtime
+from flexp.profiler.block_speed import affordable_batch, sample_blocks, time_blocks, weight_bytes
+from flexp.profiler.limits import UsableMemory
+from flexp.profiler.probe import probe_device
+from flexp.profiler.probe_report import BlockTiming, ProbeReport
+from flexp.profiler.profile import ProfileSettings
+
+KIB, MIB = 2**10, 2**20
+HIDDEN, INNER, BATCH, LENGTH, RANK = 32, 64, 4, 8, 2
+TINY_BERT = {
+    "model_type": "bert",
+    "vocab_size": 5000,
+    "hidden_size": HIDDEN,
+    "intermediate_size": INNER,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 3,
+    "max_position_embeddings": 64,
+}
+
+
+def settings(method: str = "lora", **other: object) -> ProfileSettings:
+    given = {"method": method, "batch": BATCH, "length": LENGTH, "lora_rank": RANK, **other}
+    return ProfileSettings.model_validate(given)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    (tmp_path / "config.json").write_text(json.dumps(TINY_BERT), encoding="utf-8")
+    return str(tmp_path)
+
+
+def report(**changes: object) -> ProbeReport:
+    timing = {"block": 0, "alike": 3, "batch": 2, "step_flops": 600, "steps": 3}
+    seconds = {"min_seconds": 1.0, "median_seconds": 2.0}
+    good = {
+        "machine": "here",
+        "date": "2026-11-01",
+        "model": "tiny",
+        "settings": settings(),
+        "cores": 1.5,
+        "threads": 1,
+        "ram_bytes": 1000 * MIB,
+        "usable_memory_bytes": 900 * MIB,
+        "memory_limit": "memory available now",
+        "load_average": None,
+        "accelerator": None,
+        "timings": [BlockTiming.model_validate({**timing, **seconds})],
+        "runtime_bytes": 300 * MIB,
+    }
+    return ProbeReport.model_validate({**good, **changes})
+
+
+def test_a_probe_measures_this_machine(tiny: str) -> None:
+    found = probe_device(tiny, settings(), seconds=0.05)
+    assert found.notes == ()
+    assert found.usable_memory_bytes <= found.ram_bytes
+    assert found.threads == max(1, int(found.cores))
+    assert found.runtime_bytes is not None
+    assert 100 * MIB < found.runtime_bytes < 1000 * MIB
+    assert [(t.block, t.alike) for t in found.timings] == [(0, 3)]
+    assert found.timings[0].min_seconds <= found.timings[0].median_seconds
+    device = found.device()
+    assert device.source.startswith(f"measured by flexp probe on {found.date}")
+    assert device.runtime_bytes == found.runtime_bytes
+    assert device.cores == found.threads
+    assert ProbeReport.model_validate_json(found.model_dump_json()) == found
+
+
+def linear_flops(method: str, batch: int) -> int:
+    """2 FLOPs a multiply-add: forward, gradient of the input, gradient of what trains."""
+    tokens = batch * LENGTH
+    shapes = [(HIDDEN, HIDDEN)] * 4 + [(HIDDEN, INNER), (INNER, HIDDEN)]
+    passes = 3 if method == "full" else 2
+    base = sum(2 * tokens * rows * columns * passes for rows, columns in shapes)
+    attention = 2 * tokens * LENGTH * HIDDEN * (2 + 5)  # 2 products forward, 5 in flash backward
+    adapters = 0
+    if method == "lora":  # query and value, A and B
+        adapters = 2 * 2 * tokens * RANK * (HIDDEN + HIDDEN) * 3
+    return base + attention + adapters
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_flops_of_a_block_are_those_of_its_method(tiny: str, method: str) -> None:
+    sample = sample_blocks(load_config(tiny))
+    (timing,) = time_blocks(sample, settings(method), threads=1, seconds=0.0)
+    assert timing.step_flops == linear_flops(method, timing.batch)
+    assert timing.steps >= 3
+
+
+@pytest.mark.parametrize(
+    ("sample_seconds", "share_seconds", "batch", "affordable"),
+    [
+        (0.001, 3.0, 16, 16),
+        (0.1, 3.2, 16, 8),  # three steps and a warm-up of 0.8 s
+        (30.0, 3.0, 16, 1),
+        (0.1, 0.0, 16, 1),
+    ],
+)
+def test_a_slow_machine_trains_fewer_samples_at_a_time(
+    sample_seconds: float, share_seconds: float, batch: int, affordable: int
+) -> None:
+    assert affordable_batch(sample_seconds, share_seconds, batch) == affordable
+
+
+def test_threads_are_put_back(tiny: str) -> None:
+    before = torch.get_num_threads()
+    time_blocks(sample_blocks(load_config(tiny)), settings(), threads=before + 1, seconds=0.0)
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_samples_keep_the_blocks_and_shrink_the_rest(model: str) -> None:
+    config = load_config(model)
+    sample = sample_blocks(config)
+    assert sum(sample.alike) == config.num_hidden_layers
+    assert sample.config.num_hidden_layers == len(sample.blocks) == len(sample.alike)
+    how = settings("full")
+    whole = weight_bytes(sample, how)
+    assert whole < 10 * 2**30
+    assert getattr(sample.config, "vocab_size", 0) <= 1024
+
+
+def test_each_kind_of_block_counts_as_often_as_it_occurs() -> None:
+    sample = sample_blocks(load_config("gemma-3-1b"))
+    assert (sample.blocks, sample.alike) == ((0, 5), (22, 4))
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2},
+        {
+            "model_type": "gemma3_text",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "head_dim": 16,
+            "sliding_window": 4,
+            "sliding_window_pattern": 2,
+        },
+        {
+            "model_type": "vit",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 32,
+        },
+    ],
+    ids=lambda architecture: architecture["model_type"],
+)
+def test_other_architectures_can_be_timed(tmp_path: Path, architecture: dict[str, object]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(architecture), encoding="utf-8")
+    sample = sample_blocks(load_config(str(tmp_path)))
+    timings = time_blocks(sample, settings("full"), threads=1, seconds=0.0)
+    assert [timing.alike for timing in timings] == list(sample.alike)
+    assert all(timing.step_flops > 0 for timing in timings)
+
+
+def test_a_missing_model_is_named() -> None:
+    with pytest.raises(MissingFileError):
+        probe_device("./no/such/folder", settings())
+
+
+def test_a_length_that_the_model_cannot_take(tiny: str) -> None:
+    with pytest.raises(FieldError, match="64"):
+        probe_device(tiny, settings(length=65), seconds=0.0)
+
+
+def test_a_block_that_does_not_fit_is_not_timed(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "usable_memory", lambda: UsableMemory(MIB, 9 * KIB, "a test"))
+    monkeypatch.setattr(probe.sys, "executable", shutil.which("false"))
+    found = probe_device(tiny, settings(), seconds=0.0)
+    assert found.training_flops_per_second is None
+    with pytest.raises(FlexpError) as raised:
+        found.device()
+    assert "too small for a block" in raised.value.message
+    assert "9 KiB, a test" in raised.value.message
+
+
+def test_a_runtime_that_cannot_be_measured_is_none(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe.sys, "executable", shutil.which("false"))
+    found = probe_device(tiny, settings(), seconds=0.0)
+    assert found.runtime_bytes is None
+    assert found.training_flops_per_second is not None
+    with pytest.raises(FlexpError, match="tiny training run failed"):
+        found.device()
+
+
+def test_speed_weighs_blocks_by_their_number() -> None:
+    def timing(alike: int, flops: int, seconds: float) -> BlockTiming:
+        return BlockTiming(
+            block=0,
+            alike=alike,
+            batch=1,
+            step_flops=flops,
+            steps=3,
+            min_seconds=seconds / 2,
+            median_seconds=seconds,
+        )
+
+    found = report(timings=[timing(5, 600, 2.0), timing(1, 1000, 10.0)])
+    assert found.training_flops_per_second == (5 * 600 + 1000) / (5 * 2.0 + 10.0)
+    assert report(timings=[]).training_flops_per_second is None
+
+
+def test_a_report_becomes_a_device() -> None:
+    device = report().device()
+    assert (device.name, device.cores, device.accelerator) == ("here", 1, None)
+    assert device.training_flops_per_second == 300
+    assert "2026-11-01" in device.source
+    assert "batch 2 x 8" in device.source
+
+
+def test_too_little_memory_is_said_plainly() -> None:
+    with pytest.raises(FlexpError) as raised:
+        report(usable_memory_bytes=200 * MIB, memory_limit="memory.max of cgroup /app").device()
+    assert "200 MiB" in raised.value.message
+    assert "300 MiB" in raised.value.message
+    assert "cgroup /app" in raised.value.message
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_tiny_run_prints_resident_bytes(
+    method: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe_runtime, "resident_bytes", lambda: 12345)
+    probe_runtime.main(method, torch.get_num_threads())
+    assert capsys.readouterr().out == "12345\n"
