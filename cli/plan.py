@@ -81,13 +81,7 @@ def plan(
 
 def _profile_of(path: Path | None, model: str | None, given: dict[str, object]) -> Profile:
     """The profile in `path`, or of `model`; FieldError unless exactly one of them is given."""
-    if (path is None) == (model is None):
-        raise FieldError(
-            f"give exactly one of --profile and --model, found {'both' if path else 'neither'}",
-            "--model minilm-l6 profiles a model of the catalogue; --profile takes a file that "
-            "`flexp profile MODEL -o profile.json` wrote",
-        )
-    if path is not None:
+    if path is not None and model is None:
         if given:
             raise FieldError(
                 f"--profile: {path} already says what is trained; {', '.join(given)} can't change",
@@ -97,12 +91,17 @@ def _profile_of(path: Path | None, model: str | None, given: dict[str, object]) 
         from ..profiler.profile import Profile
 
         return read_contract(Profile, path)
-    assert model is not None
-    settings = options.settings_from(given)
-    from ..profiler.cache import cached_profile
+    if model is not None and path is None:
+        settings = options.settings_from(given)
+        from ..profiler.cache import cached_profile
 
-    with render.spinner(f"profiling {model}"):
-        return cached_profile(model, settings)
+        with render.spinner(f"profiling {model}"):
+            return cached_profile(model, settings)
+    raise FieldError(
+        f"give exactly one of --profile and --model, found {'both' if path else 'neither'}",
+        "--model minilm-l6 profiles a model of the catalogue; --profile takes a file that "
+        "`flexp profile MODEL -o profile.json` wrote",
+    )
 
 
 def plan_table(made: Plan) -> Table:

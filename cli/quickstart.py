@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import MissingFileError
 from . import render
 
 MODEL = "minilm-l6"
+LENGTH = 48
+"""Tokens a document: short, so that the demo takes a few minutes on two cores."""
 DATA = "20newsgroups"
+TRAIN_SAMPLES, TEST_SAMPLES = 80, 50
 EXAMPLE_FLEET = Path(__file__).parent.parent / "examples" / "quickstart.yaml"
 
 
@@ -23,32 +26,38 @@ def quickstart(
     ] = Path("flexp-quickstart"),
 ) -> None:
     """Probe this machine, profile a small model, plan a small fleet and train it."""
-    write_fleet(folder)
-    for line in command_lines(folder):
-        run_as_typed(context, line)
-
-
-def write_fleet(folder: Path) -> None:
-    """Copy the example fleet into `folder`, where the commands and the reader find it."""
     from ..catalog.files import write_atomic
 
-    if not EXAMPLE_FLEET.is_file():
-        raise MissingFileError(EXAMPLE_FLEET)
     write_atomic(folder / "fleet.yaml", EXAMPLE_FLEET.read_text(encoding="utf-8"))
+    for line in command_lines(folder):
+        run_as_typed(context, line)
 
 
 def command_lines(folder: Path) -> list[str]:
     """The four commands in order."""
     device, fleet, profile, plan, run = (
-        shlex.quote(str(folder / name))
-        for name in ("device.yaml", "fleet.yaml", "profile.json", "plan.yaml", "run")
+        shlex.quote(str(path))
+        for path in (
+            folder / "device.yaml",
+            folder / "fleet.yaml",
+            folder / "profile.json",
+            folder / "plan.yaml",
+            new_run_folder(folder),
+        )
     )
     return [
-        f"flexp probe {MODEL} -o {device}",
-        f"flexp profile {MODEL} -o {profile}",
+        f"flexp probe {MODEL} --length {LENGTH} -o {device}",
+        f"flexp profile {MODEL} --length {LENGTH} -o {profile}",
         f"flexp plan {fleet} --profile {profile} -o {plan}",
-        f"flexp train {plan} --data {DATA} -o {run}",
+        f"flexp train {plan} --data {DATA} --train-samples {TRAIN_SAMPLES} "
+        f"--test-samples {TEST_SAMPLES} -o {run}",
     ]
+
+
+def new_run_folder(folder: Path) -> Path:
+    """run, or the first of run-2, run-3, ... that is free: earlier runs are kept."""
+    names = (f"run-{number}" if number > 1 else "run" for number in count(1))
+    return next(folder / name for name in names if not (folder / name).exists())
 
 
 def run_as_typed(context: typer.Context, line: str) -> None:

@@ -19,6 +19,8 @@ from .profile import ProfileSettings
 
 TIMING_SECONDS = 3.0
 RUNTIME_TIMEOUT_SECONDS = 120.0
+BUSY_SHARE = 0.5
+"""A load above this share of the cores is worth a note."""
 
 
 def probe_device(
@@ -50,6 +52,11 @@ def probe_device(
         notes += (
             f"its memory ({format_bytes(memory.usable_bytes)}, {memory.reason}) is too small for "
             f"a block of {model} with gradients ({format_bytes(needed_bytes)})",
+        )
+    if load is not None and load > BUSY_SHARE * cores:
+        notes += (
+            f"the machine was busy (load {load:.1f} on {cores:g} cores) and is faster than this "
+            "when it is quiet: probe again then",
         )
     return ProbeReport(
         machine=platform.node() or "this-machine",

@@ -28,7 +28,7 @@ class BlockTiming(Contract):
 
 
 class ProbeReport(Contract):
-    """Measured figures; what could not be measured is None, and `notes` says why."""
+    """Measured figures. What could not be measured is None; `notes` says why, and what to doubt."""
 
     machine: str
     date: str

@@ -40,19 +40,23 @@ class UnitProfile(Contract):
     parameters: NonNegativeInt
     """Number of parameters, adapters included; those tied to the embedding count there only."""
     parameter_bytes: NonNegativeInt
+    """Bytes of the parameters, and of buffers such as masks."""
     trainable_bytes: NonNegativeInt
-    """Bytes of the parameters that train, hence of their gradients."""
+    """Bytes of the parameters that train, hence of their gradients. One that is tied to the
+    embedding counts to the head, where the backward pass makes its gradient first."""
     largest_trainable_bytes: NonNegativeInt
     """Bytes of the largest single trainable tensor (AdamW's transients are twice that)."""
     forward_flops: NonNegativeInt
     """2 FLOPs per multiply-add."""
     backward_flops: NonNegativeInt
     saved_bytes: NonNegativeInt
-    """Live memory that the forward pass leaves behind for the backward pass."""
+    """What the unit makes in the forward pass and is live when the backward pass begins; its
+    output is among it where the next unit keeps it."""
     forward_transient_bytes: NonNegativeInt
-    """Peak of the forward pass above the live memory at its start."""
+    """Peak of live memory during its forward pass, above what the units below it saved."""
     backward_transient_bytes: NonNegativeInt
-    """Peak of the backward pass above the live memory at its start, gradients included."""
+    """Peak of live memory during its backward pass, above what it and the units below it saved and
+    the gradients of the units above it. The gradient that comes in is included."""
     boundary_bytes: NonNegativeInt
     """Bytes of the unit's output (batch × length × hidden × dtype); 0 for the head."""
 

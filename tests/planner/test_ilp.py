@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from random import Random
 
 import pytest
 from flexp.planner import ilp
@@ -113,16 +114,16 @@ def test_equals_brute_force(case: tuple[Profile, ResolvedFleet]) -> None:
 
 
 def knapsack(clients: int) -> tuple[list[Group], list[SharedLimit]]:
-    """A fleet whose optimum can't be had at once: distinct clients on one tight row."""
-    options = [
-        tuple(
-            at(d, 1 + 0.1 * d * (1 + i % 7) + 1e-3 * i, memory=1000 - 83 * d + i)
-            for d in range(1, 9)
-        )
-        for i in range(clients)
-    ]
+    """A fleet whose optimum can't be had at once: irregular options on one tight row."""
+    random = Random(0)
+    options = []
+    for _ in range(clients):
+        memory = sorted((random.randrange(50, 1000) for _ in range(8)), reverse=True)
+        seconds = sorted(random.uniform(1, 9) for _ in range(8))
+        pairs = enumerate(zip(seconds, memory, strict=True), start=1)
+        options.append(tuple(at(d, took, memory=size) for d, (took, size) in pairs))
     groups = group_clients([f"c{i}" for i in range(clients)], options)
-    return groups, [memory_limit(700 * clients)]
+    return groups, [memory_limit(401 * clients)]
 
 
 def test_out_of_time_gives_a_plan_and_an_honest_bound() -> None:

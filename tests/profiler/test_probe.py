@@ -58,7 +58,8 @@ def report(**changes: object) -> ProbeReport:
     return ProbeReport.model_validate({**good, **changes})
 
 
-def test_a_probe_measures_this_machine(tiny: str) -> None:
+def test_a_probe_measures_this_machine(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_load_average", lambda: 0.0)
     found = probe_device(tiny, settings(), seconds=0.05)
     assert found.notes == ()
     assert found.usable_memory_bytes <= found.ram_bytes
@@ -72,6 +73,19 @@ def test_a_probe_measures_this_machine(tiny: str) -> None:
     assert device.runtime_bytes == found.runtime_bytes
     assert device.cores == found.threads
     assert ProbeReport.model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.0, False), (None, False), (99.0, True)])
+def test_a_busy_machine_is_noted(
+    tiny: str, monkeypatch: pytest.MonkeyPatch, load: float | None, busy: bool
+) -> None:
+    monkeypatch.setattr(probe, "_load_average", lambda: load)
+    monkeypatch.setattr(probe, "_read_runtime_probe", lambda process: (300 * MIB, ()))
+    found = probe_device(tiny, settings(), seconds=0.0)
+    assert found.load_average == load
+    assert [note.startswith("the machine was busy (load 99.0") for note in found.notes] == (
+        [True] if busy else []
+    )
 
 
 def linear_flops(method: str, batch: int) -> int:
