@@ -64,8 +64,8 @@ def _show(report: ProbeReport) -> None:
         grid.add_row(label, figure, f"[dim]{about}[/]")
     to.print(grid)
     to.print(
-        f"Speed: forward and backward over blocks of {report.model}, {settings.method}, batch "
-        f"{settings.batch}, length {settings.length}; 2 FLOPs per multiply-add.",
+        f"Speed: forward and backward over blocks of {report.model}, {settings.method}, "
+        f"length {settings.length}; 2 FLOPs per multiply-add.",
         style="dim",
     )
     for text in report.notes:
@@ -115,7 +115,7 @@ def _timings(report: ProbeReport) -> list[str]:
     from ..catalog.units import format_seconds
 
     return [
-        f"block {timing.block} ({timing.alike} alike): median "
+        f"block {timing.block} ({timing.alike} alike), batch {timing.batch}: median "
         f"{format_seconds(timing.median_seconds)} of {timing.steps} steps, fastest "
         f"{format_seconds(timing.min_seconds)}"
         for timing in report.timings

@@ -31,6 +31,7 @@ REPORT = ProbeReport(
         BlockTiming(
             block=1,
             alike=6,
+            batch=2,
             step_flops=2_000_000_000,
             steps=20,
             min_seconds=0.04,
@@ -86,7 +87,9 @@ def test_table(typed: Callable[..., Result], found: Callable[..., list[ProfileSe
         "load": "unknown",
         "accelerator": "none found",
     }
-    assert "memory.max of cgroup /box" in result.stdout
+    text = " ".join(result.stdout.split())
+    assert "memory.max of cgroup /box (physical: 8 GiB)" in text
+    assert "block 1 (6 alike), batch 2: median 50 ms of 20 steps, fastest 40 ms" in text
     assert max(len(line) for line in result.stdout.splitlines()) <= 80
 
 
