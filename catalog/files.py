@@ -68,6 +68,8 @@ def _field_error(path: Path, data: dict[str, Any], error: ValidationError) -> Fi
         in_union = len(location) < len(item["loc"])
         if in_union and item["type"] == "string_type" and isinstance(item["input"], dict):
             continue  # a name or a record is allowed, and this record has its own problems
+        if item["type"] == "too_short" and len(item["input"]) >= item["ctx"]["min_length"]:
+            continue  # its items have problems of their own, said above
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..profiler.profile import Profile
 
 CAPTION = (
-    "depth: blocks that train on the device, of {blocks}; memory: predicted peak and limit; bytes "
-    "and seconds: for one step, without queueing; step = device + wire + server"
+    "depth: blocks that train on the device, of {blocks}; memory: predicted peak and limit; "
+    "bytes: up and down in one step; device + wire + server = step: seconds, without queueing"
 )
 
 
@@ -75,8 +75,8 @@ def plan(
     to.print(plan_table(made))
     to.print()
     for line in summary(made):
-        to.print(line, soft_wrap=True)
-    to.print(f"\nnext: {next_command(output)}", style="bold", soft_wrap=True)
+        to.print(line, markup=False, soft_wrap=True)
+    to.print(f"\nnext: {next_command(output)}", style="bold", markup=False, soft_wrap=True)
 
 
 def _profile_of(path: Path | None, model: str | None, given: dict[str, object]) -> Profile:
@@ -111,10 +111,7 @@ def plan_table(made: Plan) -> Table:
         "depth",
         ">memory",
         ">bytes",
-        ">device s",
-        ">wire s",
-        ">server s",
-        ">step s",
+        ">step, seconds",
         title=f"{made.model} on {made.fleet}",
         caption=CAPTION.format(blocks=made.blocks),
     )
@@ -124,19 +121,19 @@ def plan_table(made: Plan) -> Table:
 
 
 def _cells(client: ClientPlan, blocks: int) -> tuple[str, ...]:
+    from rich.markup import escape
+
     from ..catalog.units import format_bytes
 
     cost = client.predicted
     return (
-        f"{client.name}\n[dim]{client.device}, {client.link}[/]",
+        f"{client.name}\n[dim]{escape(f'{client.device}, {client.link}')}[/]",
         render.depth_bar(client.depth, blocks),
         f"{format_bytes(cost.peak_memory_bytes)}\n"
         f"[dim]of {format_bytes(client.memory_limit_bytes)}[/]",
         f"↑{format_bytes(cost.up_bytes_per_step)}\n↓{format_bytes(cost.down_bytes_per_step)}",
-        seconds(cost.device_seconds),
-        seconds(cost.wire_seconds),
-        seconds(cost.server_seconds),
-        f"[bold]{seconds(cost.step_seconds)}[/]",
+        f"[bold]{seconds(cost.step_seconds)}[/]\n[dim]{seconds(cost.device_seconds)} + "
+        f"{seconds(cost.wire_seconds)} + {seconds(cost.server_seconds)}[/]",
     )
 
 
@@ -160,8 +157,8 @@ def summary(made: Plan) -> list[str]:
         f"{format_seconds(objective.total_step_seconds)}, "
         f"↑{format_bytes(up)} ↓{format_bytes(down)} as {made.codec}",
         f"server      {server.device}: {format_bytes(server.peak_memory_bytes)} of "
-        f"{format_bytes(server.memory_limit_bytes)}, compute {server.utilisation:.0%} and link "
-        f"{server.link_utilisation:.0%} used of {server.utilisation_limit:.0%} allowed",
+        f"{format_bytes(server.memory_limit_bytes)}; compute {server.utilisation:.0%}, link "
+        f"{server.link_utilisation:.0%} (limit {server.utilisation_limit:.0%})",
         f"objective   {objective.total_step_seconds:.4g} s, proven bound {objective.bound:.4g} s, "
         f"gap {objective.gap:.2%}: {objective.status}",
         f"bottleneck  {slowest.name}, {format_seconds(slowest.predicted.step_seconds)} a step",
@@ -171,4 +168,4 @@ def summary(made: Plan) -> list[str]:
 def next_command(output: Path | None) -> str:
     if output is None:
         return "keep the plan with -o plan.yaml, then flexp train plan.yaml"
-    return f"flexp train {output}"
+    return f"flexp train {output} --data FILE.csv"

@@ -56,17 +56,20 @@ def _as_json(report: ProbeReport) -> dict[str, object]:
 
 
 def _show(report: ProbeReport) -> None:
+    from rich.markup import escape
+
     settings = report.settings
     to = render.console()
-    to.print(f"{report.machine}, {report.date}", style="bold")
+    to.print(f"{report.machine}, {report.date}", style="bold", markup=False)
     grid = render.grid()
     for label, figure, about in rows(report):
-        grid.add_row(label, figure, f"[dim]{about}[/]")
+        grid.add_row(label, figure, f"[dim]{escape(about)}[/]")
     to.print(grid)
     to.print(
         f"Speed: forward and backward over blocks of {report.model}, {settings.method}, "
         f"length {settings.length}; 2 FLOPs per multiply-add.",
         style="dim",
+        markup=False,
     )
     for text in report.notes:
         to.print(f"note: {text}", style="yellow", markup=False)

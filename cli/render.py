@@ -40,7 +40,9 @@ def note(text: str) -> None:
 @contextmanager
 def spinner(text: str) -> Iterator[None]:
     """A spinner on stderr while the body runs; silent where stderr is no terminal."""
-    with console(stderr=True).status(text):
+    from rich.text import Text
+
+    with console(stderr=True).status(Text(text)):
         yield
 
 
@@ -88,10 +90,11 @@ def write_output(contract: BaseModel, path: Path) -> None:
 def table(*columns: str, title: str, caption: str = "") -> Table:
     """An empty table; a column whose name starts with ">" is right-aligned."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     made = Table(
-        title=title,
+        title=escape(title),
         caption=caption or None,
         title_justify="left",
         caption_justify="left",
@@ -104,7 +107,9 @@ def table(*columns: str, title: str, caption: str = "") -> Table:
     )
     for name in columns:
         right = name.startswith(">")
-        made.add_column(name.removeprefix(">"), justify="right" if right else "left")
+        made.add_column(
+            name.removeprefix(">"), justify="right" if right else "left", overflow="fold"
+        )
     return made
 
 

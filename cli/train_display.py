@@ -85,18 +85,16 @@ def show_summary(summary: Summary, folder: Path) -> None:
     table = render.table(
         "client",
         ">depth",
-        ">rows",
         ">personal",
         ">global",
         ">loss",
-        ">up",
-        ">down",
+        ">up, down MB",
         ">of plan",
         title=f"{summary.model} on {summary.data}, {summary.steps} steps a client",
         caption=(
-            "Accuracy in %, before > after training: personal on the client's own test rows, "
-            "global on\neveryone's. Up and down: bytes at the wire, and their share of the "
-            "plan's (which assumes\nfull-length texts)."
+            "Before > after training. Accuracy in %: personal on the client's own test\n"
+            "rows, global on everyone's. Of plan: measured bytes by planned ones, which\n"
+            "assume full-length texts."
         ),
     )
     for name, client in summary.clients.items():
@@ -105,18 +103,15 @@ def show_summary(summary: Summary, folder: Path) -> None:
         table.add_row(
             name,
             str(client.depth),
-            str(client.train_rows),
             _change(client.before.personal, client.after.personal),
             _change(client.before.overall, client.after.overall),
             f"{client.first_loss:.2f} > {client.last_loss:.2f}",
-            format_bytes(client.up_bytes),
-            format_bytes(client.down_bytes),
+            f"{client.up_bytes / 1e6:.1f}, {client.down_bytes / 1e6:.1f}",
             f"{measured / planned:.0%}",
         )
     table.add_section()
     table.add_row(
         "mean",
-        "",
         "",
         _change(summary.mean("before", "personal"), summary.mean("after", "personal")),
         _change(summary.mean("before", "overall"), summary.mean("after", "overall")),
@@ -126,8 +121,8 @@ def show_summary(summary: Summary, folder: Path) -> None:
     for line in (
         f"this machine    {format_seconds(summary.wall_seconds)}, peak memory "
         f"{format_bytes(summary.peak_memory_bytes)} for the server and all clients",
-        f"planned fleet   {format_seconds(summary.fleet_seconds)} until the slowest client is done, "
-        "queueing left out",
+        f"planned fleet   {format_seconds(summary.fleet_seconds)} until the slowest client "
+        "is done, without queueing",
         f"adapters        {folder / 'clients'}/*: PEFT adapter and head of each client",
         f"figures         {folder / 'summary.json'}, {folder / 'metrics.jsonl'}",
     ):

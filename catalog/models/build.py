@@ -85,6 +85,11 @@ def _auto_class(config: PretrainedConfig, settings: ModelSettings) -> tuple[Any,
     import transformers
 
     lm = settings.task == "causal-lm"
+    if lm and type(config) in transformers.AutoModelForMaskedLM._model_mapping:
+        raise UnsupportedModelError(
+            f"{config.model_type} is an encoder: it reads both ways and has no causal-lm head",
+            "choose --task classification, or a decoder (llama, gpt2)",
+        )
     auto = transformers.AutoModelForCausalLM if lm else transformers.AutoModel
     if config.is_encoder_decoder:
         raise UnsupportedModelError(

@@ -16,6 +16,9 @@ from ...errors import UnsupportedModelError
 SCALE = 2.0
 """lora_alpha / rank, for every rank."""
 
+MORE_TARGETS = {"distilbert": ["q_lin", "v_lin"], "vit": ["q_proj", "v_proj"]}
+"""Query and value projections of families that peft's table leaves out."""
+
 
 class LoraPair(nn.Module):
     """A [r, in] and B [out, r]; B starts at zero, so a new adapter changes nothing."""
@@ -92,7 +95,7 @@ def default_targets(model_type: str, blocks: nn.ModuleList) -> tuple[str, ...]:
     """
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 
-    targets = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type)
+    targets = {**MORE_TARGETS, **TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING}.get(model_type)
     if targets is None:
         raise UnsupportedModelError(
             f"no default LoRA targets are known for {model_type!r}",

@@ -170,3 +170,17 @@ def test_wrong_file(name: str, typed: Callable[..., Result], folder: Path) -> No
     files = snapshot(folder)
     check(typed(*command.split(), *(["-o", "out.yaml"] if command == PLAN else [])), code, says)
     assert snapshot(folder) == files
+
+
+def test_every_problem_of_a_file_is_said_once(typed: Callable[..., Result], folder: Path) -> None:
+    path = folder / "fleet.yaml"
+    text = path.read_text(encoding="utf-8").replace("ram_bytes: 4 GiB", "ram_bytes: -4")
+    text = text.replace("  - name: left\n", "  - name: left\n    colour: red\n")
+    path.write_text(text, encoding="utf-8")
+    result = typed(*PLAN.split())
+    assert result.stderr.splitlines() == [
+        "error: fleet.yaml:19: clients.0.colour: unknown key, found 'red'",
+        " " * len("error: ")
+        + "fleet.yaml:25: clients.1.device.ram_bytes: Input should be greater than 0, found -4",
+        "hint: `flexp schema` prints what each file may hold",
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flexp.catalog.files import read_contract
+from flexp.cli import plan as plan_command
 from flexp.cli import profile as profile_command
 from flexp.cli import render, schema
 from flexp.planner.plan import Plan, read_plan
@@ -110,6 +111,30 @@ def test_plan_table(typed: Callable[..., Result], folder: Path) -> None:
         assert f"\n{label}" in result.stdout
     assert made.objective.bottleneck in result.stdout.split("bottleneck")[1]
     assert result.stderr == "wrote out.yaml\n"
+
+
+def test_long_names_are_never_cut(plan: Plan) -> None:
+    name = "a-client-with-a-name-of-over-thirty-letters"
+    long = plan.model_copy(update={"clients": (plan.clients[0].model_copy(update={"name": name}),)})
+    to = render.console()
+    with to.capture() as captured:
+        to.print(plan_command.plan_table(long))
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in captured.get()
+    assert name in "".join(line.split("  ")[0].strip() for line in lines)
+
+
+def test_brackets_in_names_are_text(typed: Callable[..., Result], folder: Path) -> None:
+    fleet = folder / "fleet.yaml"
+    text = fleet.read_text(encoding="utf-8")
+    text = text.replace("name: desk", "name: desk [/x]").replace("two-rooms", "'[red]rooms'")
+    fleet.write_text(text, encoding="utf-8")
+    result = typed("plan", "fleet.yaml", "--profile", "profile.json")
+    assert result.exit_code == 0, result.output
+    assert "tiny on [red]rooms" in result.stdout
+    assert "desk [/x]," in result.stdout
+    assert "server      desk [/x]:" in result.stdout
 
 
 def test_plan_json_is_the_plan(typed: Callable[..., Result], folder: Path) -> None:
