@@ -21,6 +21,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
 
 class FlexpError(Exception):
     """Base of all: `message` says what was found, `hint` what to do about it."""

@@ -12,11 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
-from ..errors import FlexpError
+from ..errors import INTERRUPTED, FlexpError
 from . import plan, probe, profile, quickstart, render, schema, train
 
 DEBUG_VARIABLE = "FLEXP_DEBUG"
-INTERRUPTED = 130
 
 
 class Shell(TyperGroup):

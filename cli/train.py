@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import FieldError, PlanError
+from ..errors import INTERRUPTED, FieldError, PlanError
 from . import options, render
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..runtime.data import TextData
     from ..runtime.records import TrainSettings
 
-INTERRUPTED = 130
 DATA = "What it learns from"
 RATES = "How it learns"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,6 +24,9 @@ from .server import Server, ServerSettings
 from .split import shared_copy
 from .wire import Wire
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -38,13 +42,15 @@ class Job:
     batcher: Batcher
 
 
-def check_model(plan: Plan, model: str) -> None:
-    """Raise PlanError unless `model` has the configuration that the plan was made for."""
-    if config_hash(load_config(model)) != plan.config_hash:
+def check_model(plan: Plan, model: str) -> PretrainedConfig:
+    """The configuration of `model`; raises PlanError unless the plan was made for it."""
+    config = load_config(model)
+    if config_hash(config) != plan.config_hash:
         raise PlanError(
             f"the plan was made for {plan.model}; {model} has another configuration",
             f"make a plan for it: flexp plan FLEET.yaml --model {model}",
         )
+    return config
 
 
 def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Progress) -> Job:
@@ -55,7 +61,7 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
     from transformers import AutoTokenizer
 
     _check_plan(plan)
-    check_model(plan, settings.model)
+    config = check_model(plan, settings.model)
     names = tuple(client.name for client in plan.clients)
     partition = divide(
         data,
@@ -74,11 +80,7 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
         )
     folder = checkpoint_folder(settings.model, progress)
     batcher = Batcher(AutoTokenizer.from_pretrained(folder), plan.settings.length)
-    template = load_model(
-        folder,
-        load_config(settings.model),
-        plan.settings.model_copy(update={"labels": len(classes)}),
-    )
+    template = load_model(folder, config, plan.settings.model_copy(update={"labels": len(classes)}))
     assert isinstance(template, Classifier)
     _start_head(template, batcher, tuple(data.class_names.get(c, c) for c in classes))
     server = Server(shared_copy(template.backbone), _server_settings(plan, settings))

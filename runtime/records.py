@@ -66,10 +66,6 @@ class Promise(Contract):
     predicted: float
     measured: float
 
-    @property
-    def ratio(self) -> float:
-        return self.measured / self.predicted
-
 
 class ClientSummary(Contract):
     depth: PositiveInt

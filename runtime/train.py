@@ -60,7 +60,6 @@ def train(
         state = checkpoint.load(folder / CHECKPOINT, job.server, job.clients)
     else:
         state = {"done": 0, "seconds": 0.0, "before": _evaluate(job, "before", observer)}
-        begin(folder, plan, settings)
     log = _Log(folder / METRICS, state["done"])
     earlier = state["seconds"]
 
@@ -69,6 +68,8 @@ def train(
         checkpoint.save(folder / CHECKPOINT, job.server, job.clients, state)
 
     save()
+    if not resume:
+        begin(folder, plan, settings)  # after the first checkpoint: what is begun can be resumed
     total = settings.steps * len(job.clients)
     order = arrivals({c.name: c.predicted.step_seconds for c in plan.clients}, settings.steps)
     try:
