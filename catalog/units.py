@@ -19,6 +19,9 @@ def _scaled(suffix: str, prefixes: dict[str, float]) -> dict[str, float]:
 BYTES = _scaled("B", {**_DECIMAL, **_BINARY})
 BITS_PER_SECOND = {**_scaled("bit/s", _DECIMAL), **_scaled("bps", _DECIMAL)}
 FLOPS_PER_SECOND = {**_scaled("FLOP/s", _DECIMAL), **_scaled("FLOPS", _DECIMAL)}
+BYTES_PER_SECOND = _scaled("B/s", _DECIMAL)
+HERTZ = _scaled("Hz", _DECIMAL)
+WATTS = _scaled("W", _DECIMAL)
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 _QUANTITY = re.compile(r"\s*([-+]?\d+(?:[_\d]*)(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(\S*)\s*")
@@ -48,6 +51,9 @@ def _parser(units: dict[str, float], whole: bool = False) -> Callable[[object], 
 Bytes = Annotated[int, BeforeValidator(_parser(BYTES, whole=True)), Field(gt=0)]
 BitsPerSecond = Annotated[float, BeforeValidator(_parser(BITS_PER_SECOND)), Field(gt=0)]
 FlopsPerSecond = Annotated[float, BeforeValidator(_parser(FLOPS_PER_SECOND)), Field(gt=0)]
+BytesPerSecond = Annotated[float, BeforeValidator(_parser(BYTES_PER_SECOND)), Field(gt=0)]
+Hertz = Annotated[float, BeforeValidator(_parser(HERTZ)), Field(gt=0)]
+Watts = Annotated[float, BeforeValidator(_parser(WATTS)), Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(_parser(SECONDS)), Field(ge=0)]
 
 
@@ -75,6 +81,16 @@ def format_flops(value: float) -> str:
 def format_bit_rate(value: float) -> str:
     """2e7 -> "20 Mbit/s"."""
     return _format(value, "bit/s", _DECIMAL_STEPS)
+
+
+def format_byte_rate(value: float) -> str:
+    """1.71e10 -> "17.1 GB/s"."""
+    return _format(value, "B/s", _DECIMAL_STEPS)
+
+
+def format_hertz(value: float) -> str:
+    """2.4e9 -> "2.4 GHz"."""
+    return _format(value, "Hz", _DECIMAL_STEPS)
 
 
 def format_seconds(value: float) -> str:
