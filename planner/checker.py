@@ -11,6 +11,7 @@ from ..catalog.files import content_hash
 from ..catalog.units import format_bytes, format_seconds
 from ..errors import PlanError
 from ..profiler import costs
+from ..profiler.placement import Placement
 from ..profiler.profile import Profile
 from .fleet import ResolvedClient, ResolvedFleet
 from .plan import ClientPlan, Plan, Prediction, ServerPlan
@@ -64,12 +65,13 @@ class Demand(NamedTuple):
 
 
 def _demand(profile: Profile, fleet: ResolvedFleet, depth: int) -> Demand:
+    placement = Placement(depth)
     return Demand(
-        model_bytes=costs.client_peak_bytes(profile, depth, runtime_bytes=0),
-        device_flops=costs.client_flops(profile, depth),
-        server_flops=costs.server_flops(profile, depth),
-        server_bytes=costs.server_client_bytes(profile, depth, fleet.policy.server_side),
-        wire=costs.wire_bytes(profile, depth, fleet.policy.codec),
+        model_bytes=costs.client_peak_bytes(profile, placement, runtime_bytes=0),
+        device_flops=costs.client_flops(profile, placement),
+        server_flops=costs.server_flops(profile, placement),
+        server_bytes=costs.server_client_bytes(profile, placement, fleet.policy.server_side),
+        wire=costs.wire_bytes(profile, placement, fleet.policy.codec),
     )
 
 
@@ -109,7 +111,7 @@ def predict(demand: Demand, client: ResolvedClient, fleet: ResolvedFleet) -> Pre
         + 8
         * demand.wire.down
         / min(client.link.down_bits_per_second, server.link.up_bits_per_second)
-        + 2 * client.link.rtt_seconds
+        + demand.wire.round_trips * client.link.rtt_seconds
     )
     server_seconds = demand.server_flops / server.device.training_flops_per_second
     return Prediction(

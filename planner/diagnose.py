@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..catalog.units import format_bytes, format_seconds
 from ..errors import InfeasibleError
 from ..profiler.costs import ELEMENT_BYTES, wire_bytes
+from ..profiler.placement import Placement
 from ..profiler.profile import Profile
 from .fleet import ResolvedClient, ResolvedFleet
 from .ilp import Group, impossible_alone, least_load, minimise
@@ -116,7 +117,8 @@ def _changes(
         changes.append(f"at most {steps} steps per client instead of {policy.steps_per_client}")
     codecs = sorted(ELEMENT_BYTES, key=lambda codec: -ELEMENT_BYTES[codec])
     for codec in codecs[codecs.index(policy.codec) + 1 :]:
-        if sum(wire_bytes(profile, cheapest.depth, codec)) * policy.steps_per_client <= budget:
+        wire = wire_bytes(profile, Placement(cheapest.depth), codec)
+        if (wire.up + wire.down) * policy.steps_per_client <= budget:
             changes.append(f"codec {codec} instead of {policy.codec}")
     return changes
 

@@ -11,6 +11,7 @@ from ..profiler.costs import (
     server_flops,
     wire_bytes,
 )
+from ..profiler.placement import Placement
 from ..profiler.profile import Profile
 from .fleet import Policy, ResolvedClient, ResolvedFleet, ResolvedServer
 
@@ -32,6 +33,7 @@ class DepthCost:
     server_memory_bytes: int
     up_bytes: int
     down_bytes: int
+    round_trips: int
 
 
 @dataclass(frozen=True, order=True)
@@ -67,16 +69,18 @@ def depth_costs(profile: Profile, policy: Policy) -> tuple[DepthCost, ...]:
     """Depths 1 to L - 1, in order; computed once for the whole fleet."""
     costs = []
     for depth in range(1, profile.blocks):
-        wire = wire_bytes(profile, depth, policy.codec)
+        placement = Placement(depth)
+        wire = wire_bytes(profile, placement, policy.codec)
         costs.append(
             DepthCost(
                 depth=depth,
-                model_memory_bytes=client_peak_bytes(profile, depth, runtime_bytes=0),
-                device_flops=client_flops(profile, depth),
-                server_flops=server_flops(profile, depth),
-                server_memory_bytes=server_client_bytes(profile, depth, policy.server_side),
+                model_memory_bytes=client_peak_bytes(profile, placement, runtime_bytes=0),
+                device_flops=client_flops(profile, placement),
+                server_flops=server_flops(profile, placement),
+                server_memory_bytes=server_client_bytes(profile, placement, policy.server_side),
                 up_bytes=wire.up,
                 down_bytes=wire.down,
+                round_trips=wire.round_trips,
             )
         )
     return tuple(costs)
@@ -85,16 +89,17 @@ def depth_costs(profile: Profile, policy: Policy) -> tuple[DepthCost, ...]:
 def option(cost: DepthCost, client: ResolvedClient, server: ResolvedServer) -> Option:
     """`cost` on this client's device and link.
 
-    step = device FLOPs / device speed + up bits / up rate + down bits / down rate + 2 RTT
-         + server FLOPs / server speed;
-    a rate is the lower one of the client's link and the server's. Two round trips: one in the
-    forward pass, one in the backward pass.
+    step = device FLOPs / device speed + up bits / up rate + down bits / down rate
+         + round trips · RTT + server FLOPs / server speed;
+    a rate is the lower one of the client's link and the server's.
     """
     up_rate = min(client.link.up_bits_per_second, server.link.down_bits_per_second)
     down_rate = min(client.link.down_bits_per_second, server.link.up_bits_per_second)
     device_seconds = cost.device_flops / client.device.training_flops_per_second
     wire_seconds = (
-        8 * cost.up_bytes / up_rate + 8 * cost.down_bytes / down_rate + 2 * client.link.rtt_seconds
+        8 * cost.up_bytes / up_rate
+        + 8 * cost.down_bytes / down_rate
+        + cost.round_trips * client.link.rtt_seconds
     )
     server_seconds = cost.server_flops / server.device.training_flops_per_second
     return Option(

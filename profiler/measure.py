@@ -62,6 +62,7 @@ def profile_config(name: str, config: PretrainedConfig, settings: ProfileSetting
         model_type=config.model_type,
         config_hash=config_hash(config),
         hidden_size=config.hidden_size,
+        inputs="pixels" if model.backbone.main_input_name == "pixel_values" else "tokens",
         settings=settings,
         units=tuple(
             figures[unit].model_copy(update={"name": unit_name})
@@ -90,6 +91,7 @@ def _figures(trace: StepTrace, weights: list[UnitWeights]) -> list[UnitProfile]:
                 parameter_bytes=own.held_bytes,
                 trainable_bytes=own.trained_bytes,
                 largest_trainable_bytes=own.largest_trained_bytes,
+                tied_bytes=own.tied_bytes,
                 forward_flops=trace.forward_flops[unit],
                 backward_flops=trace.backward_flops[unit],
                 saved_bytes=saved,

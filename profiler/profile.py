@@ -11,7 +11,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from ..catalog.files import Contract
 
 Task = Literal["classification", "causal-lm"]
-Method = Literal["lora", "full"]
+Method = Literal["lora", "full", "head"]
+"""What trains: adapters on frozen blocks and the head, every weight, or the head alone."""
+Optimizer = Literal["adamw", "sgd"]
 
 
 class ProfileSettings(Contract):
@@ -29,6 +31,8 @@ class ProfileSettings(Contract):
     lora_targets: tuple[str, ...] = ()
     """Names of the adapted linear layers; empty: the architecture's usual ones (peft's table)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
+    optimizer: Optimizer = "adamw"
+    """AdamW keeps two moments of every trained weight; SGD is without momentum and keeps none."""
 
 
 class UnitProfile(Contract):
@@ -46,6 +50,9 @@ class UnitProfile(Contract):
     embedding counts to the head, where the backward pass makes its gradient first."""
     largest_trainable_bytes: NonNegativeInt
     """Bytes of the largest single trainable tensor (AdamW's transients are twice that)."""
+    tied_bytes: NonNegativeInt = 0
+    """Bytes of the embedding's weights that the unit uses too, such as a tied vocabulary head: a
+    machine that holds the unit without the embedding needs them as well."""
     forward_flops: NonNegativeInt
     """2 FLOPs per multiply-add."""
     backward_flops: NonNegativeInt
@@ -71,6 +78,8 @@ class Profile(Contract):
     config_hash: str
     """SHA-256 of the model's configuration: a plan is tied to it."""
     hidden_size: PositiveInt
+    inputs: Literal["tokens", "pixels"] = "tokens"
+    """What a sample is. A batch of tokens has an attention mask, which crosses the wire."""
     settings: ProfileSettings
     units: tuple[UnitProfile, ...] = Field(min_length=3)
 

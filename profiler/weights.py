@@ -15,6 +15,8 @@ class UnitWeights:
     held: list[Tensor] = field(default_factory=list)
     trained: list[Tensor] = field(default_factory=list)
     """Those whose gradient the unit is the first to make, in the backward pass."""
+    tied: list[Tensor] = field(default_factory=list)
+    """Those that the unit uses and another holds."""
 
     @property
     def parameters(self) -> int:
@@ -23,6 +25,10 @@ class UnitWeights:
     @property
     def held_bytes(self) -> int:
         return sum(map(_bytes, self.held))
+
+    @property
+    def tied_bytes(self) -> int:
+        return sum(map(_bytes, self.tied))
 
     @property
     def trained_bytes(self) -> int:
@@ -49,6 +55,8 @@ def weights_by_unit(
     for tensor in {id(tensor): tensor for tensor in _weights(model)}.values():
         using = block_of.get(id(tensor)) or users.get(id(tensor), [0])
         units[using[0]].held.append(tensor)
+        for other in {*using} - {using[0]}:
+            units[other].tied.append(tensor)
         if tensor.requires_grad:
             units[using[-1]].trained.append(tensor)
     return units

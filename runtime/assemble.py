@@ -13,6 +13,7 @@ from ..catalog.models.heads import Classifier, set_head
 from ..catalog.progress import Progress
 from ..errors import PlanError, UnsupportedModelError
 from ..planner.plan import Plan
+from ..profiler.placement import Placement
 from .alignment import parse_lambdas
 from .batches import Batcher, Encoded
 from .client import Client, ClientSettings
@@ -139,6 +140,7 @@ def _clients(
         head_rate=settings.head_rate,
         rank=plan.settings.lora_rank,
         seed=settings.seed,
+        optimizer=plan.settings.optimizer,
     )
     clients = {}
     for entry in plan.clients:
@@ -147,5 +149,7 @@ def _clients(
         model.head.load_state_dict(template.head.state_dict())
         server.admit(entry.name, entry.depth)
         wire = Wire(entry.name, server.handle, plan.codec)
-        clients[entry.name] = Client(entry.name, model, entry.depth, wire, client_settings)
+        clients[entry.name] = Client(
+            entry.name, model, Placement(entry.depth), wire, client_settings
+        )
     return clients

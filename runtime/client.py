@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..catalog.models.blocks import block_stack
-from ..catalog.models.heads import Classifier, Inputs
+from ..catalog.models.heads import Inputs, TaskModel
 from ..catalog.models.lora import activate, lora_linears, new_adapter
 from ..errors import RunError
-from .optim import adamw, apply, learning_rate_factor
+from ..profiler.placement import Placement
+from .optim import OPTIMIZERS, apply, learning_rate_factor
 from .split import attach
 from .wire import Wire
 
@@ -23,26 +26,48 @@ class ClientSettings:
     head_rate: float
     rank: int
     seed: int
+    optimizer: str = "adamw"
 
 
 class Client:
-    """Owns `model`, whose blocks from `depth` on it replaces by the wire."""
+    """Owns `model`, whose remote blocks it replaces by the wire.
+
+    What trains is what `model` lets train: adapters on its own blocks, which it makes itself, or
+    all its weights, or the head alone.
+    """
 
     def __init__(
-        self, name: str, model: Classifier, depth: int, wire: Wire, settings: ClientSettings
+        self,
+        name: str,
+        model: TaskModel,
+        placement: Placement,
+        wire: Wire,
+        settings: ClientSettings,
     ) -> None:
-        self.name, self.model, self.depth, self.wire = name, model, depth, wire
+        self.name, self.model, self.depth, self.wire = name, model, placement.depth, wire
         self.settings = settings
-        attach(model.backbone, depth, wire)
+        attach(model.backbone, wire, placement.depth, placement.top)
         _, blocks = block_stack(model.backbone)
-        linears = lora_linears(blocks, range(depth))
+        linears = lora_linears(blocks, range(len(blocks)))  # emptied blocks have none
         self.adapter = new_adapter(linears, settings.rank).seed(settings.seed)
         activate(linears, self.adapter)
-        self.rates = [settings.learning_rate, settings.head_rate]
-        self.optimizer = adamw(self.adapter.parameters(), settings.learning_rate)
-        self.optimizer.add_param_group(
-            {"params": list(model.head.parameters()), "lr": settings.head_rate}
-        )
+        if placement.checkpointing:
+            checkpoint_blocks(blocks)
+        self.optimizer, self.rates = self._optimizer()
+
+    def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:
+        """The optimizer of the body and the head, and their learning rates."""
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        own = {id(p) for p in self.model.head.parameters()}
+        groups = [
+            ([p for p in trained if id(p) not in own], self.settings.learning_rate),
+            ([p for p in trained if id(p) in own], self.settings.head_rate),
+        ]
+        (parameters, rate), *others = [group for group in groups if group[0]]
+        optimizer = OPTIMIZERS[self.settings.optimizer](parameters, rate)
+        for more, other_rate in others:
+            optimizer.add_param_group({"params": more, "lr": other_rate})
+        return optimizer, [rate, *(rate for _, rate in others)]
 
     def train_step(self, step: int, inputs: Inputs, labels_B: Tensor) -> float:
         """One optimiser step on one batch; the loss before it.
@@ -65,3 +90,12 @@ class Client:
     def predict(self, inputs: Inputs) -> Tensor:
         """Logits [B, C] of the personalised model."""
         return self.model(inputs)
+
+
+def checkpoint_blocks(blocks: nn.ModuleList) -> None:
+    """Run each block's forward pass again in the backward pass; dropout is off, so no random state
+    need be kept for it."""
+    run = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+    for block in blocks:
+        block.gradient_checkpointing = True
+        block._gradient_checkpointing_func = run

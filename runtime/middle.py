@@ -76,8 +76,10 @@ class Middle:
             for block in self.blocks:
                 del block.forward
 
-    def run(self, h_BTH: Tensor, depth: int, calls: list[BlockCall]) -> Tensor:
-        for block, (args, kwargs) in zip(self.blocks[depth:], calls[depth:], strict=True):
-            output = block(h_BTH, *args, **kwargs)
+    def run(self, h_BTH: Tensor, span: range, calls: list[BlockCall]) -> Tensor:
+        """Blocks `span`, one after the other."""
+        for index in span:
+            args, kwargs = calls[index]
+            output = self.blocks[index](h_BTH, *args, **kwargs)
             h_BTH = output[0] if isinstance(output, tuple) else output
         return h_BTH

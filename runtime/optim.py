@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,16 @@ def adamw(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.opt
     return torch.optim.AdamW(
         list(parameters), lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0
     )
+
+
+def sgd(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.SGD:
+    return torch.optim.SGD(list(parameters), lr=learning_rate)
+
+
+OPTIMIZERS: Mapping[str, Callable[[Iterable[nn.Parameter], float], torch.optim.Optimizer]] = {
+    "adamw": adamw,
+    "sgd": sgd,
+}
 
 
 def apply(optimizer: torch.optim.Optimizer, base_rates: list[float], factor: float) -> None:

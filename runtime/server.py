@@ -121,7 +121,7 @@ class Server:
         training = message.kind is Kind.FORWARD
         entry = message.hidden.requires_grad_(training)
         with torch.set_grad_enabled(training):
-            output = self.middle.run(entry, seat.depth, calls)
+            output = self.middle.run(entry, range(seat.depth, len(calls)), calls)
         if training:
             seat.flight = _Flight(message.step, entry, output)
         return self._reply(message, Kind.ACTIVATION, output)

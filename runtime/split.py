@@ -21,7 +21,10 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Remote(Protocol):
-    """What runs blocks [depth, L): a wire to a server."""
+    """What runs the blocks in between: a wire to a server."""
+
+    frozen: bool
+    """Nothing trains there."""
 
     def forward(self, h_BTH: Tensor, inputs: Mapping[str, Tensor]) -> Tensor: ...
     def backward(self, gradient_BTH: Tensor) -> Tensor: ...
@@ -53,10 +56,12 @@ class _Cut(torch.autograd.Function):
         return None, None, ctx.remote.backward(gradients[0])
 
 
-def attach(backbone: nn.Module, depth: int, remote: Remote) -> None:
-    """Make `backbone` a client's: blocks [0, depth) stay, the rest go to `remote`.
+def attach(backbone: nn.Module, remote: Remote, depth: int, top: int = 0) -> None:
+    """Make `backbone` a client's: blocks [0, depth) and the last `top` stay, those between go to
+    `remote`.
 
-    The replaced blocks are emptied: a client holds no parameter of theirs.
+    The replaced blocks are emptied: a client holds no parameter of theirs. What follows them gets
+    no gradient to send back where neither `remote` nor anything below it trains.
     """
     _, blocks = block_stack(backbone)
     call: dict[str, Any] = {}
@@ -67,26 +72,27 @@ def attach(backbone: nn.Module, depth: int, remote: Remote) -> None:
         call["inputs"] = {k: v for k, v in bound.items() if isinstance(v, Tensor)}
 
     def note_output(_: nn.Module, args: Any, output: Any) -> None:
-        call["like"] = output
+        call["beside"] = output[1:] if isinstance(output, tuple) else None
 
     def shaped(h_BTH: Tensor) -> Any:
         """As the blocks of this architecture return it: a tensor, or a tuple led by one."""
-        like = call["like"]
-        return (h_BTH, *like[1:]) if isinstance(like, tuple) else h_BTH
+        return h_BTH if call["beside"] is None else (h_BTH, *call["beside"])
 
     def cut(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if torch.is_grad_enabled():
-            if not h_BTH.requires_grad:  # a frozen bottom must not cut the server's backward off
-                h_BTH = h_BTH.detach().requires_grad_()
-            return shaped(_Cut.apply(remote, call["inputs"], h_BTH))
-        return shaped(remote.predict(h_BTH, call["inputs"]))
+        if not torch.is_grad_enabled():
+            return shaped(remote.predict(h_BTH, call["inputs"]))
+        if remote.frozen and not h_BTH.requires_grad:
+            return shaped(remote.forward(h_BTH, call["inputs"]))
+        if not h_BTH.requires_grad:  # a frozen bottom must not cut the server's backward off
+            h_BTH = h_BTH.detach().requires_grad_()
+        return shaped(_Cut.apply(remote, call["inputs"], h_BTH))
 
     def passed_on(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
         return shaped(h_BTH)
 
     backbone.register_forward_pre_hook(note_inputs, with_kwargs=True)
     blocks[depth - 1].register_forward_hook(note_output)
-    for index in range(depth, len(blocks)):
+    for index in range(depth, len(blocks) - top):
         replacement: Callable[..., Any] = cut if index == depth else passed_on
         blocks[index].forward = replacement
         strip(blocks[index])

@@ -32,10 +32,11 @@ class Traffic:
 class Wire:
     """A client's end of the wire."""
 
-    def __init__(self, client: str, deliver: Deliver, codec: str) -> None:
+    def __init__(self, client: str, deliver: Deliver, codec: str, frozen: bool = False) -> None:
         self.client = client
         self.deliver = deliver
         self.codec = codec
+        self.frozen = frozen
         self.step = 0
         self.traffic = Traffic()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from ...errors import UnsupportedModelError
-from .blocks import block_stack
+from .blocks import block_stack, check_one_stack
 from .entry import without_dropout
 from .heads import CausalLM, Classifier, TaskModel
 from .lora import activate, default_targets, lora_linears, new_adapter, wrap_linears
@@ -38,16 +38,25 @@ class ModelSettings(Protocol):
 def build_model(config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
     """The whole task model with random weights, adapters attached: what an unsplit run trains.
 
+    Method "full" trains every weight; "lora" the adapters and a classification head; "head" the
+    head alone, which for causal-lm is the output embedding: where that is tied to the input
+    embedding, the one table trains, and its gradient goes through every block.
+
     Dropout is off (see `without_dropout`). Build under `torch.device("meta")` to allocate nothing.
     """
-    config = without_dropout(config)
-    auto, arguments = _auto_class(config, settings)
-    model = _finish(auto.from_config(config, **arguments), settings)
+    model = bare_model(config, settings)
     if settings.method == "lora":
         _, blocks = block_stack(model.backbone)
         linears = lora_linears(blocks, range(len(blocks)))
         activate(linears, new_adapter(linears, settings.lora_rank))
     return model
+
+
+def bare_model(config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
+    """The task model with random weights, layers wrapped for adapters, none active."""
+    config = without_dropout(config)
+    auto, arguments = _auto_class(config, settings)
+    return _finish(auto.from_config(config, **arguments), settings)
 
 
 def load_model(folder: Path, config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
@@ -64,37 +73,47 @@ def load_model(folder: Path, config: PretrainedConfig, settings: ModelSettings) 
 
 def _finish(loaded: PreTrainedModel, settings: ModelSettings) -> TaskModel:
     loaded.config.use_cache = False
+    if settings.task == "causal-lm" and loaded.loss_type is None:
+        loaded.loss_type = "ForCausalLM"  # what transformers takes as well, but with a warning
     _, blocks = block_stack(loaded)
     model: TaskModel
     if settings.task == "causal-lm":
         model = CausalLM(loaded)
     else:
-        model = Classifier(loaded, loaded.config.hidden_size, settings.labels)
+        model = Classifier(loaded, _output_width(loaded.config), settings.labels)
         model.head.to(loaded.dtype)
-    if settings.method == "lora":
+    if settings.method != "full":
         model.requires_grad_(False)
-        if isinstance(model, Classifier):
-            model.head.requires_grad_(True)
+    if settings.method == "head" or isinstance(model, Classifier):
+        model.head.requires_grad_(True)
+    if settings.method == "lora":
         targets = settings.lora_targets or default_targets(loaded.config.model_type, blocks)
         wrap_linears(blocks, targets)
     return model.train()
+
+
+def _output_width(config: PretrainedConfig) -> int:
+    """The width of what the backbone returns; a small OPT projects its hidden state down."""
+    return getattr(config, "word_embed_proj_dim", None) or config.hidden_size
 
 
 def _auto_class(config: PretrainedConfig, settings: ModelSettings) -> tuple[Any, dict[str, Any]]:
     """The Auto class for the task, and its arguments: dtype, attention, no unused pooler."""
     import transformers
 
+    check_one_stack(config)
     lm = settings.task == "causal-lm"
+    auto = transformers.AutoModelForCausalLM if lm else transformers.AutoModel
+    base_class = transformers.AutoModel._model_mapping.get(type(config), None)
+    if lm and getattr(base_class, "main_input_name", "input_ids") == "pixel_values":
+        raise UnsupportedModelError(
+            f"{config.model_type} reads images: it has no words to predict (causal-lm)",
+            "choose --task classification, or a decoder (llama, gpt2)",
+        )
     if lm and type(config) in transformers.AutoModelForMaskedLM._model_mapping:
         raise UnsupportedModelError(
             f"{config.model_type} is an encoder: it reads both ways and has no causal-lm head",
             "choose --task classification, or a decoder (llama, gpt2)",
-        )
-    auto = transformers.AutoModelForCausalLM if lm else transformers.AutoModel
-    if config.is_encoder_decoder:
-        raise UnsupportedModelError(
-            f"{config.model_type} is an encoder-decoder; flexp splits models with one block stack",
-            "choose an encoder (bert, vit) or a decoder (llama, gpt2)",
         )
     try:
         model_class: Any = auto._model_mapping[type(config)]

@@ -21,15 +21,15 @@ CLIENTS: dict[str, tuple[ResolvedFleet, str, str]] = {
     # case -> (fleet, message, hint); a client needs 436 MiB at depth 1, 460, 483, 507, 531 at 5
     "memory": (
         fleet([("tab", device("tablet", usable_mib=430), link())]),
-        "tab, at depth 1 and batch 16, needs 438 MiB of memory; its tablet offers 430 MiB "
+        "tab, at depth 1 and batch 16, needs 435 MiB of memory; its tablet offers 430 MiB "
         "(C2_device_memory)",
-        "tab: 5.91 MiB more usable memory",
+        "tab: 2.9 MiB more usable memory",
     ),
     "memory for the blocks it must keep": (
         fleet([("tab", device("tablet", usable_mib=470), link(), 3)]),
-        "tab, at depth 3 and batch 16, needs 486 MiB of memory; its tablet offers 470 MiB "
+        "tab, at depth 3 and batch 16, needs 483 MiB of memory; its tablet offers 470 MiB "
         "(C2_device_memory)",
-        "tab: any one of these is enough: 13.5 MiB more usable memory; or min_depth 2 instead of 3",
+        "tab: any one of these is enough: 10.5 MiB more usable memory; or min_depth 2 instead of 3",
     ),
     "data budget": (
         fleet([("van", device(), METERED)]),
@@ -51,9 +51,9 @@ CLIENTS: dict[str, tuple[ResolvedFleet, str, str]] = {
     ),
     "two limits at every depth": (
         fleet([("a", device("tablet", usable_mib=430), METERED)]),
-        "a, at depth 1 and batch 16, needs 438 MiB of memory; its tablet offers 430 MiB "
+        "a, at depth 1 and batch 16, needs 435 MiB of memory; its tablet offers 430 MiB "
         "(C2_device_memory); moves 302 MiB in 100 steps; its link metered allows 191 MiB (C3_wire)",
-        "a: no single change is enough; for depth 1: 5.91 MiB more usable memory and a data budget "
+        "a: no single change is enough; for depth 1: 2.9 MiB more usable memory and a data budget "
         "of 302 MiB",
     ),
     "memory of one depth or speed of another": (

@@ -17,6 +17,7 @@ from flexp.planner.options import (
     option,
 )
 from flexp.profiler import costs
+from flexp.profiler.placement import Placement
 from flexp.profiler.profile import Profile
 
 from .conftest import MiB, device, fleet, link
@@ -26,11 +27,13 @@ def test_one_cost_per_depth(profile: Profile) -> None:
     found = depth_costs(profile, Policy(codec="int8", server_side="aligned"))
     assert [cost.depth for cost in found] == [1, 2, 3, 4, 5]
     third = found[2]
-    assert third.model_memory_bytes == costs.client_peak_bytes(profile, 3, 0)
-    assert third.device_flops == costs.client_flops(profile, 3)
-    assert third.server_flops == costs.server_flops(profile, 3)
-    assert third.server_memory_bytes == costs.server_client_bytes(profile, 3, "aligned")
-    assert (third.up_bytes, third.down_bytes) == costs.wire_bytes(profile, 3, "int8")
+    assert third.model_memory_bytes == costs.client_peak_bytes(profile, Placement(3), 0)
+    assert third.device_flops == costs.client_flops(profile, Placement(3))
+    assert third.server_flops == costs.server_flops(profile, Placement(3))
+    assert third.server_memory_bytes == costs.server_client_bytes(profile, Placement(3), "aligned")
+    assert (third.up_bytes, third.down_bytes, third.round_trips) == costs.wire_bytes(
+        profile, Placement(3), "int8"
+    )
 
 
 def test_step_seconds_by_hand(profile: Profile) -> None:
@@ -44,6 +47,7 @@ def test_step_seconds_by_hand(profile: Profile) -> None:
         server_memory_bytes=11,
         up_bytes=10**6,
         down_bytes=2 * 10**6,
+        round_trips=2,
     )
     made = fleet(
         [("a", device(gflops=4), link(up=8, down=16, rtt=0.05))], (device(gflops=30), link(up=99))

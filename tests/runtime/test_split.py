@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
+from flexp.catalog.models.blocks import block_stack
+from flexp.runtime.client import checkpoint_blocks
 from flexp.runtime.message import Kind, Message, decode, encode
 from flexp.runtime.middle import Middle
 from flexp.runtime.split import attach
@@ -18,8 +20,11 @@ from .conftest import BLOCKS, random_batch, small_model
 class PlainRemote:
     """Runs the middle on a model of its own; every tensor passes through the message format."""
 
-    def __init__(self, backbone: nn.Module, depth: int, codec: str = "fp32") -> None:
-        self.middle, self.depth, self.codec = Middle(backbone), depth, codec
+    frozen = False
+
+    def __init__(self, backbone: nn.Module, depth: int, codec: str = "fp32", top: int = 0) -> None:
+        self.middle, self.codec = Middle(backbone), codec
+        self.span = range(depth, len(self.middle.blocks) - top)
 
     def _through(self, hidden: Tensor, inputs: Mapping[str, Tensor]) -> Message:
         masks = {"attention_mask": inputs["attention_mask"]} if inputs else {}
@@ -34,7 +39,7 @@ class PlainRemote:
         self.entry = message.hidden.requires_grad_()
         with torch.enable_grad():
             calls = self.middle.recipe(message.masks, message.shapes)
-            self.output = self.middle.run(self.entry, self.depth, calls)
+            self.output = self.middle.run(self.entry, self.span, calls)
         return self._through(self.output, {}).hidden
 
     def backward(self, gradient_BTH: Tensor) -> Tensor:
@@ -55,13 +60,25 @@ def trainable(*models: nn.Module) -> Iterator[nn.Parameter]:
                 yield parameter
 
 
-@pytest.mark.parametrize("depth", range(1, BLOCKS))
+@pytest.mark.parametrize(
+    ("depth", "top", "checkpointing"),
+    [
+        *((depth, 0, False) for depth in range(1, BLOCKS)),
+        (1, 2, False),
+        (2, 1, False),
+        (2, 1, True),
+    ],
+)
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("family", ["bert", "llama"])
-def test_three_steps_split_equal_three_steps_unsplit(family: str, method: str, depth: int) -> None:
+def test_three_steps_split_equal_three_steps_unsplit(
+    family: str, method: str, depth: int, top: int, checkpointing: bool
+) -> None:
     whole = small_model(family, method)
     client, server = copy.deepcopy(whole), copy.deepcopy(whole)
-    attach(client.backbone, depth, PlainRemote(server.backbone, depth))
+    attach(client.backbone, PlainRemote(server.backbone, depth, top=top), depth, top)
+    if checkpointing:
+        checkpoint_blocks(block_stack(client.backbone)[1])
     optimizers = [
         torch.optim.AdamW(trainable(whole), lr=1e-2),
         torch.optim.AdamW(trainable(client, server.backbone), lr=1e-2),
@@ -90,7 +107,7 @@ def test_three_steps_split_equal_three_steps_unsplit(family: str, method: str, d
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_a_client_holds_its_own_blocks_only(family: str) -> None:
     client = small_model(family, "full")
-    attach(client.backbone, 2, PlainRemote(small_model(family, "full").backbone, 2))
+    attach(client.backbone, PlainRemote(small_model(family, "full").backbone, 2), 2)
     held = {name for name, _ in client.named_parameters() if ".layer" in name}
     assert {name.split(".layer")[1].lstrip("s").split(".")[1] for name in held} == {"0", "1"}
 
@@ -104,7 +121,7 @@ def test_the_server_holds_no_vocabulary() -> None:
 def test_lossy_codecs_change_gradients_a_little(codec: str, error: float) -> None:
     whole = small_model("bert", "full")
     client, server = copy.deepcopy(whole), copy.deepcopy(whole)
-    attach(client.backbone, 2, PlainRemote(server.backbone, 2, codec))
+    attach(client.backbone, PlainRemote(server.backbone, 2, codec), 2)
     inputs, labels = random_batch(0)
     for model in (whole, client):
         model.loss(inputs, labels).backward()

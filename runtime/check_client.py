@@ -1,0 +1,79 @@
+"""One client's training process, to be measured: its own blocks, a batch, and an echo for a server.
+
+`python -m flexp.runtime.check_client` reads a Case as JSON from stdin, trains a few steps with
+random weights and prints its peak resident bytes. Everything is as on a device: the allocator is
+pinned, blocks that belong to the server take no memory, and every message is encoded and decoded.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pydantic import PositiveInt
+
+from ..catalog.files import Contract
+from ..profiler.allocator import pin_allocator
+from ..profiler.costs import Codec
+from ..profiler.placement import HeadOn, Placement
+from ..profiler.process_memory import peak_resident_bytes
+from ..profiler.profile import ProfileSettings
+
+STEPS = 3
+
+
+class Case(Contract):
+    """A client to run."""
+
+    model: str
+    settings: ProfileSettings
+    depth: PositiveInt
+    top: int = 0
+    head: HeadOn = "device"
+    checkpointing: bool = False
+    codec: Codec = "bf16"
+    threads: PositiveInt = 1
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(self.depth, self.top, self.head, self.checkpointing)
+
+
+def run(case: Case) -> int:
+    """Train STEPS steps; the process's peak resident bytes."""
+    import torch
+
+    from ..catalog.models.entry import load_config
+    from ..profiler.fake import training_batch
+    from .client import Client, ClientSettings
+    from .device_model import random_device_model
+    from .wire import Wire
+
+    torch.set_num_threads(case.threads)
+    torch.manual_seed(0)
+    model = random_device_model(load_config(case.model), case.settings, case.placement)
+    wire = Wire("check", _echo, case.codec, frozen=case.settings.method == "head")
+    settings = ClientSettings(
+        steps=STEPS,
+        learning_rate=1e-4,
+        head_rate=1e-4,
+        rank=case.settings.lora_rank,
+        seed=0,
+        optimizer=case.settings.optimizer,
+    )
+    client = Client("check", model, case.placement, wire, settings)
+    inputs, labels = training_batch(model, case.settings)
+    if "attention_mask" in inputs:  # a batch without padding needs no mask, which saves memory
+        inputs["attention_mask"][0, -1] = 0
+    for step in range(STEPS):
+        client.train_step(step, inputs, labels)
+    return peak_resident_bytes()
+
+
+def _echo(message: bytes) -> bytes:
+    """Stands for the network and the server: an answer of the same size, in memory of its own."""
+    return bytes(bytearray(message))
+
+
+if __name__ == "__main__":
+    pin_allocator()
+    sys.stdout.write(f"{run(Case.model_validate_json(sys.stdin.read()))}\n")
