@@ -13,7 +13,7 @@ from ..catalog.files import write_contract
 from ..catalog.models.entry import find_model
 from .profile import Profile, ProfileSettings
 
-PROFILER_VERSION = 1
+PROFILER_VERSION = 2
 """Raise it when the profile of the same configuration and settings comes out differently."""
 
 

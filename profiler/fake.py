@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..catalog.models.heads import Inputs, TaskModel
 from ..errors import FieldError, UnsupportedModelError
@@ -31,7 +32,7 @@ def fake_tensors() -> Iterator[None]:
     log = logging.getLogger("torch._subclasses.fake_tensor")  # it logs what it raises, at length
     log_was_disabled, log.disabled = log.disabled, True
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        with FakeTensorMode(allow_non_fake_inputs=True), _GroupedProducts():
             yield
     finally:
         log.disabled = log_was_disabled
@@ -39,6 +40,21 @@ def fake_tensors() -> Iterator[None]:
             del os.environ[NO_CHECKS]
         else:
             os.environ[NO_CHECKS] = before
+
+
+class _GroupedProducts(TorchDispatchMode):
+    """The shape of a mixture's products, one matrix an expert. CPUs compute them in every type,
+    but torch knows their shape in bfloat16 alone."""
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if operation is not torch.ops.aten._grouped_mm.default:
+            return operation(*args, **(kwargs or {}))
+        a, b, offsets, *_ = args
+        if a.dim() == b.dim() == 2:  # [M, K] by [K, N], K cut into groups: a product each
+            return a.new_empty(len(offsets), a.shape[0], b.shape[1])
+        return a.new_empty(a.shape[-2], b.shape[-1])
 
 
 def make_fake(model: nn.Module) -> None:
@@ -83,7 +99,7 @@ def training_batch(model: TaskModel, settings: ProfileSettings) -> tuple[Inputs,
             f"{config.model_type} takes {main_input}; flexp profiles models of text and images",
             "choose a text model (bert, llama) or an image model (vit)",
         )
-    longest = getattr(config, "max_position_embeddings", None)
+    longest = _longest(model.backbone)
     if longest is not None and length > longest:
         raise FieldError(
             f"length: {config.model_type} takes at most {longest} tokens, found {length}",
@@ -93,3 +109,16 @@ def training_batch(model: TaskModel, settings: ProfileSettings) -> tuple[Inputs,
     inputs = {"input_ids": ids_BT, "attention_mask": torch.ones_like(ids_BT)}
     labels = ids_BT.clone() if settings.task == "causal-lm" else ids_BT[:, 0].clone()
     return inputs, labels
+
+
+def _longest(backbone: Any) -> int | None:
+    """Tokens that the model has positions for, or None where any length will do.
+
+    Where the table of positions has a padding row, as roberta's, tokens begin in the row after it.
+    """
+    positions: int | None = getattr(backbone.config, "max_position_embeddings", None)
+    for path, module in backbone.named_modules():
+        if path.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            padding = module.padding_idx
+            return module.num_embeddings - (0 if padding is None else padding + 1)
+    return positions

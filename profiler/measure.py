@@ -51,7 +51,7 @@ def profile_config(name: str, config: PretrainedConfig, settings: ProfileSetting
             reason = str(error).partition("\n")[0]
             raise UnsupportedModelError(
                 f"{name}: a step of {config.model_type} can't be computed from shapes: {reason}",
-                "choose another model; for a mixture of experts, --dtype bfloat16",
+                "choose another model",
             ) from error
     figures = _figures(trace, weights_by_unit(model, blocks, trace.users))
     position = {kinds[index]: unit for unit, index in enumerate(measured, start=1)}

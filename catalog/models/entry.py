@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import re
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,12 +33,18 @@ VOLATILE_KEYS = frozenset(
     {
         "_name_or_path",
         "architectures",
+        "bos_token_id",
         "dtype",
+        "eos_token_id",
         "gradient_checkpointing",
         "id2label",
+        "init_std",
+        "initializer_factor",
+        "initializer_range",
         "label2id",
         "output_attentions",
         "output_hidden_states",
+        "pretraining_tp",
         "problem_type",
         "return_dict",
         "torch_dtype",
@@ -45,7 +52,10 @@ VOLATILE_KEYS = frozenset(
         "use_cache",
     }
 )
-"""Keys of a configuration that say how it was saved or is used, not what the backbone is."""
+"""Keys of a configuration that say how it was made, saved or is used, not what the backbone is."""
+UNDECLARED_KEYS = frozenset({"head_dim", "norm_rel_ebd", "position_buckets", "share_att_key"})
+"""Keys that backbones read though their configuration's class does not declare them. What else it
+does not declare is left over from older versions of transformers, and is not read."""
 
 
 class ModelEntry(Contract):
@@ -84,7 +94,7 @@ def load_config(model: str) -> PretrainedConfig:
 
     entry = find_model(model)
     if entry is not None:
-        return AutoConfig.for_model(**entry.architecture)
+        return AutoConfig.for_model(**copy.deepcopy(entry.architecture))
     folder = _local_folder(model)
     if folder is None:
         return _hub_config(model)
@@ -136,9 +146,10 @@ def _hub_config(model: str) -> PretrainedConfig:
 
 def _hub_error(model: str, error: Exception) -> DownloadError:
     reason = str(error).partition("\n")[0]
+    same = [name for name, entry in _entries().items() if f"/{model}/blob/" in entry.source]
     return DownloadError(
         f"{model}: no such folder here, and the model hub can't be reached: {reason}",
-        f"give a local checkpoint folder, or one of the catalogue: {', '.join(model_names())}",
+        f"give a local checkpoint folder, or a catalogue name: {', '.join(same or model_names())}",
     )
 
 
@@ -166,10 +177,11 @@ def config_hash(config: PretrainedConfig) -> str:
     """SHA-256 of what the configuration says of the backbone, as canonical JSON.
 
     Equal for a catalogue entry and its checkpoint, and for a checkpoint that flexp saved itself:
-    dropout, which flexp turns off, and VOLATILE_KEYS do not count.
+    dropout, which flexp turns off, VOLATILE_KEYS and leftovers do not count.
     """
     told = json.loads(without_dropout(config).to_json_string(use_diff=False))
-    kept = {key: value for key, value in told.items() if key not in VOLATILE_KEYS}
+    read = {"model_type", *UNDECLARED_KEYS, *(field.name for field in fields(config))}
+    kept = {key: value for key, value in told.items() if key in read - VOLATILE_KEYS}
     canonical = json.dumps(kept, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -16,8 +16,18 @@ from ...errors import UnsupportedModelError
 SCALE = 2.0
 """lora_alpha / rank, for every rank."""
 
-MORE_TARGETS = {"distilbert": ["q_lin", "v_lin"], "vit": ["q_proj", "v_proj"]}
-"""Query and value projections of families that peft's table leaves out."""
+MORE_TARGETS = {
+    "clip_vision_model": ["q_proj", "v_proj"],
+    "deit": ["q_proj", "v_proj"],
+    "dinov2": ["q_proj", "v_proj"],
+    "distilbert": ["q_lin", "v_lin"],
+    "modernbert": ["Wqkv"],
+    "phi3": ["qkv_proj"],
+    "qwen3_moe": ["q_proj", "v_proj"],
+    "vit": ["q_proj", "v_proj"],
+}
+"""Query and value projections, or the layer that fuses them, of families that peft's table leaves
+out."""
 
 
 class LoraPair(nn.Module):

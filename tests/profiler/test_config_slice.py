@@ -5,7 +5,15 @@ from flexp.errors import UnsupportedModelError
 from flexp.profiler.config_slice import block_kinds, blocks_to_measure, with_blocks
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import BertConfig, DeepseekV3Config, GPT2Config, ModernBertConfig, ResNetConfig
+from transformers import (
+    BertConfig,
+    DeepseekV3Config,
+    Ernie4_5_MoeConfig,
+    GPT2Config,
+    MobileViTConfig,
+    ModernBertConfig,
+    Qwen3MoeConfig,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,21 @@ def test_dense_blocks_of_a_mixture() -> None:
     assert block_kinds(with_blocks(config, [0, 1, 3])) == [kinds[0], kinds[1], kinds[3]]
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_mixtures_by_index(step: int) -> None:
+    config = Qwen3MoeConfig(num_hidden_layers=6, decoder_sparse_step=step, mlp_only_layers=[3])
+    kinds = block_kinds(config)
+    dense = [step == 2, False, step == 2, True, step == 2, False]
+    assert [kind == kinds[3] for kind in kinds] == dense
+    assert block_kinds(with_blocks(config, [1, 3, 5, 5])) == [kinds[i] for i in (1, 3, 5, 5)]
+
+
 def test_a_stack_of_several_widths_is_refused() -> None:
-    with pytest.raises(UnsupportedModelError, match="resnet has no single num_hidden_layers"):
-        block_kinds(ResNetConfig())
+    with pytest.raises(UnsupportedModelError, match="mobilevit has no single num_hidden_layers"):
+        block_kinds(MobileViTConfig())
+
+
+def test_blocks_that_differ_by_a_rule_that_is_not_known_are_refused() -> None:
+    config = Ernie4_5_MoeConfig(num_hidden_layers=4, moe_layer_start_index=2)
+    with pytest.raises(UnsupportedModelError, match="ernie4_5_moe: block 2 differs from block 1"):
+        block_kinds(config)

@@ -18,8 +18,8 @@ from flexp.profiler.measure import profile_config, profile_model
 from flexp.profiler.profile import Profile, ProfileSettings
 from transformers import (
     BertConfig,
-    Dinov2Config,
     GPT2Config,
+    GPTBigCodeConfig,
     LlamaConfig,
     MixtralConfig,
     ModernBertConfig,
@@ -307,12 +307,16 @@ def test_published_sizes(name: str, parameters: int) -> None:
     ("config", "fields", "error", "words"),
     [
         (T5Config(num_layers=2), {}, UnsupportedModelError, "encoder-decoder"),
-        (SwinConfig(), {}, UnsupportedModelError, "5 block stacks"),
+        (SwinConfig(), {}, UnsupportedModelError, "pyramid"),
         (BertConfig(), {"length": 513}, FieldError, "at most 512 tokens, found 513"),
-        (ViTConfig(), {"task": "causal-lm"}, UnsupportedModelError, "no causal-lm model"),
-        (MixtralConfig(num_hidden_layers=2), {}, UnsupportedModelError, "from shapes"),
+        (ViTConfig(), {"task": "causal-lm"}, UnsupportedModelError, "reads images"),
         (BertConfig(), {"task": "causal-lm"}, UnsupportedModelError, "is an encoder"),
-        (Dinov2Config(), {"method": "lora"}, UnsupportedModelError, "LoRA targets"),
+        (
+            GPTBigCodeConfig(),
+            {"method": "lora", "lora_targets": ("q",)},
+            UnsupportedModelError,
+            "no layer is named q",
+        ),
     ],
 )
 def test_what_cannot_be_profiled(
