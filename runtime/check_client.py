@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 from ..catalog.files import Contract
 from ..profiler.allocator import pin_allocator
 from ..profiler.costs import Codec
-from ..profiler.placement import HeadOn, Placement
+from ..profiler.placement import Placement
 from ..profiler.process_memory import peak_resident_bytes
 from ..profiler.profile import ProfileSettings
 
@@ -26,16 +26,9 @@ class Case(Contract):
 
     model: str
     settings: ProfileSettings
-    depth: PositiveInt
-    top: int = 0
-    head: HeadOn = "device"
-    checkpointing: bool = False
+    placement: Placement
     codec: Codec = "bf16"
     threads: PositiveInt = 1
-
-    @property
-    def placement(self) -> Placement:
-        return Placement(self.depth, self.top, self.head, self.checkpointing)
 
 
 def run(case: Case) -> int:
