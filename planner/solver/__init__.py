@@ -1,0 +1,1 @@
+"""Exact choice of one option for each client under shared limits, in plain arrays."""
