@@ -17,29 +17,54 @@ PROFILER_VERSION = 2
 """Raise it when the profile of the same configuration and settings comes out differently."""
 
 
-def cached_profile(model: str, settings: ProfileSettings) -> Profile:
-    """The profile of a catalogue name, a checkpoint folder or a hub id; raises as `profile_model`.
+def cached_profile(model: str, settings: ProfileSettings, verify: bool = False) -> Profile:
+    """The profile of a catalogue name, a checkpoint folder or a hub id; with `verify`, its FLOPs
+    counted a second time. Raises as `profile_model` and `verify_model`.
 
     Kept by content: the configuration, the settings and the versions of what computes it. A file
-    that can't be read is replaced. Hub ids are profiled anew, for what they name can change.
+    that can't be read is replaced; one without a second count by the fvcore that is installed gets
+    it when it is asked for. Hub ids are profiled anew, for what they name can change.
     """
+    path = _path(model, settings)
+    kept = _read(path)
+    profile = kept.model_copy(update={"model": model}) if kept else _profile(model, settings)
+    if verify and not _is_verified(profile):
+        profile = _verified(profile)
+    if path is not None and (kept is None or profile.verification != kept.verification):
+        with suppress(OSError):  # a cache that can't be written costs time, not the profile
+            write_contract(profile, path)
+    return profile if verify else profile.model_copy(update={"verification": None})
+
+
+def _path(model: str, settings: ProfileSettings) -> Path | None:
     configuration = _configuration(model)
     if configuration is None:
-        return _profile(model, settings)
-    path = cache_folder() / "profiles" / f"{_key(configuration, settings)}.json"
-    with suppress(OSError, ValueError):
-        kept = Profile.model_validate_json(path.read_bytes())
-        return kept.model_copy(update={"model": model})
-    profile = _profile(model, settings)
-    with suppress(OSError):  # a cache that can't be written costs time, not the profile
-        write_contract(profile, path)
-    return profile
+        return None
+    return cache_folder() / "profiles" / f"{_key(configuration, settings)}.json"
+
+
+def _read(path: Path | None) -> Profile | None:
+    if path is not None:
+        with suppress(OSError, ValueError):
+            return Profile.model_validate_json(path.read_bytes())
+    return None
 
 
 def _profile(model: str, settings: ProfileSettings) -> Profile:
     from .measure import profile_model
 
     return profile_model(model, settings)
+
+
+def _is_verified(profile: Profile) -> bool:
+    check = profile.verification
+    return check is not None and check.version == version(check.counter)
+
+
+def _verified(profile: Profile) -> Profile:
+    from .verify import verify_model
+
+    return profile.model_copy(update={"verification": verify_model(profile)})
 
 
 def _configuration(model: str) -> bytes | None:

@@ -68,6 +68,29 @@ class UnitProfile(Contract):
     """Bytes of the unit's output (batch × length × hidden × dtype); 0 for the head."""
 
 
+FLOPS_TOLERANCE = 0.002
+"""By how much a second count of FLOPs may differ before it is worth a warning."""
+
+
+class FlopsCheck(Contract):
+    """The forward FLOPs, counted a second time by another tool in another way
+    (profiler/verify.py)."""
+
+    counter: Literal["fvcore"] = "fvcore"
+    version: str
+    """The counter's."""
+    forward_flops: PositiveInt
+    """Of the whole model, 2 FLOPs per multiply-add."""
+    ratio: float
+    """The profile's forward FLOPs over these."""
+    worst_part: str
+    """The part of the model whose two counts differ most: a block, or "embedding and head"."""
+    worst_ratio: float
+    """Its ratio."""
+    warning: str | None = None
+    """What differs, where a part's ratio is more than FLOPS_TOLERANCE away from 1."""
+
+
 class Profile(Contract):
     """A model's units in forward order: embedding, blocks, head."""
 
@@ -82,6 +105,8 @@ class Profile(Contract):
     """What a sample is. A batch of tokens has an attention mask, which crosses the wire."""
     settings: ProfileSettings
     units: tuple[UnitProfile, ...] = Field(min_length=3)
+    verification: FlopsCheck | None = None
+    """A second count of the FLOPs, where one was asked for (`flexp profile --verify`)."""
 
     @property
     def blocks(self) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flexp.catalog.files import dump_json
 from flexp.errors import UnknownNameError
-from flexp.profiler import cache, measure
+from flexp.profiler import cache, measure, verify
 from flexp.profiler.cache import cached_profile
-from flexp.profiler.profile import Profile, ProfileSettings
+from flexp.profiler.profile import FlopsCheck, Profile, ProfileSettings
 
 SETTINGS = ProfileSettings(batch=1, length=8)
 BERT = {
@@ -109,15 +109,65 @@ def test_an_unknown_name_is_refused(folder: Path) -> None:
         cached_profile("no-such-model", SETTINGS)
 
 
-def test_reading_needs_neither_torch_nor_transformers(folder: Path) -> None:
-    first = cached_profile(str(folder), SETTINGS)
+def test_reading_imports_none_of_what_computes(folder: Path) -> None:
+    first = cached_profile(str(folder), SETTINGS, verify=True)
     script = (
         "import sys\n"
         "from flexp.profiler.cache import cached_profile\n"
         "from flexp.profiler.profile import ProfileSettings\n"
-        f"profile = cached_profile({str(folder)!r}, ProfileSettings(batch=1, length=8))\n"
+        "settings = ProfileSettings(batch=1, length=8)\n"
+        f"profile = cached_profile({str(folder)!r}, settings, verify=True)\n"
         "print(profile.config_hash)\n"
-        "print(sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))\n"
+        "print(sorted({'torch', 'transformers', 'peft', 'fvcore'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.splitlines() == [first.config_hash, "[]"], done.stderr
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models whose FLOPs were counted a second time."""
+    models: list[str] = []
+
+    def verify_model(profile: Profile) -> FlopsCheck:
+        models.append(profile.model)
+        return original(profile)
+
+    original = verify.verify_model
+    monkeypatch.setattr(verify, "verify_model", verify_model)
+    return models
+
+
+def test_a_kept_profile_without_a_second_count_gets_it(
+    folder: Path, computed: list[str], verified: list[str]
+) -> None:
+    bare = cached_profile(str(folder), SETTINGS)
+    assert bare.verification is None
+    first = cached_profile(str(folder), SETTINGS, verify=True)
+    assert first.verification is not None
+    assert first.model_copy(update={"verification": None}) == bare
+    assert [path.read_text() for path in kept(folder)] == [dump_json(first)]
+    assert cached_profile(str(folder), SETTINGS, verify=True) == first
+    assert computed == verified == [str(folder)]
+
+
+def test_what_is_kept_does_not_change_what_was_asked_for(folder: Path, computed: list[str]) -> None:
+    """A plan holds its profile's hash: it must not depend on what others asked for before."""
+    verified = cached_profile(str(folder), SETTINGS, verify=True)
+    bare = cached_profile(str(folder), SETTINGS)
+    assert bare.verification is None
+    assert [path.read_text() for path in kept(folder)] == [dump_json(verified)]
+    assert computed == [str(folder)]
+
+
+def test_another_counter_counts_anew(
+    folder: Path, computed: list[str], verified: list[str]
+) -> None:
+    first = cached_profile(str(folder), SETTINGS, verify=True)
+    assert first.verification is not None
+    [path] = kept(folder)
+    old = first.verification.model_copy(update={"version": "0.0"})
+    path.write_text(dump_json(first.model_copy(update={"verification": old})))
+    assert cached_profile(str(folder), SETTINGS, verify=True) == first
+    assert path.read_text() == dump_json(first)
+    assert (len(computed), len(verified)) == (1, 2)
