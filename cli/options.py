@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 # The choices and defaults below repeat profiler/profile.py, which `flexp --help` must not import
 # (pydantic is slow to start); tests/cli/test_options.py holds the two together.
 TaskName = Literal["classification", "causal-lm"]
-MethodName = Literal["lora", "full"]
+MethodName = Literal["lora", "full", "head"]
+OptimizerName = Literal["adamw", "sgd"]
 DtypeName = Literal["float32", "bfloat16"]
 
 PANEL = "What is trained"
@@ -46,7 +47,7 @@ MethodOption = Annotated[
     typer.Option(
         "--method",
         show_default="lora",
-        help="Train adapters or all weights.",
+        help="Train adapters and the head, all weights, or the head alone.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -71,6 +72,16 @@ DtypeOption = Annotated[
     typer.Option("--dtype", show_default="float32", rich_help_panel=PANEL),
 ]
 
+OptimizerOption = Annotated[
+    OptimizerName | None,
+    typer.Option(
+        "--optimizer",
+        show_default="adamw",
+        help="SGD keeps no state beside the weights, AdamW twice what trains.",
+        rich_help_panel=PANEL,
+    ),
+]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and only JSON, to stdout.")]
 
 
@@ -87,6 +98,7 @@ def given_settings(
     rank: int | None = None,
     targets: str | None = None,
     dtype: DtypeName | None = None,
+    optimizer: OptimizerName | None = None,
 ) -> dict[str, object]:
     """The fields of ProfileSettings that the command line names, by field name."""
     names = tuple(part.strip() for part in targets.split(",") if part.strip()) if targets else None
@@ -99,6 +111,7 @@ def given_settings(
         "lora_rank": rank,
         "lora_targets": names,
         "dtype": dtype,
+        "optimizer": optimizer,
     }
     return {field: value for field, value in options.items() if value is not None}
 
@@ -110,12 +123,12 @@ def settings_from(given: dict[str, object]) -> ProfileSettings:
     """
     from ..profiler.profile import ProfileSettings
 
-    for field, option, condition in (
-        ("lora_rank", "--rank", given.get("method") != "full"),
-        ("lora_targets", "--targets", given.get("method") != "full"),
-        ("labels", "--labels", given.get("task") != "causal-lm"),
+    method, task = given.get("method", "lora"), given.get("task")
+    for field, option, without_effect, other in (
+        ("lora_rank", "--rank", method != "lora", f"--method {method}"),
+        ("lora_targets", "--targets", method != "lora", f"--method {method}"),
+        ("labels", "--labels", task == "causal-lm", "--task causal-lm"),
     ):
-        if field in given and not condition:
-            other = "--task causal-lm" if field == "labels" else "--method full"
+        if field in given and without_effect:
             raise FieldError(f"{option}: has no effect with {other}", "leave one of the two out")
     return ProfileSettings.model_validate(given)

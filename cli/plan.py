@@ -44,6 +44,7 @@ def plan(
     rank: options.RankOption = None,
     targets: options.TargetsOption = None,
     dtype: options.DtypeOption = None,
+    optimizer: options.OptimizerOption = None,
     time_limit: Annotated[
         float,
         typer.Option(
@@ -58,7 +59,9 @@ def plan(
     Every device's memory, data budget and deadline is kept, and the server's as well.
     """
     render.check_output(output)
-    given = options.given_settings(task, labels, batch, length, method, rank, targets, dtype)
+    given = options.given_settings(
+        task, labels, batch, length, method, rank, targets, dtype, optimizer
+    )
     found = _profile_of(profile, model, given)
     from ..planner.resolve import read_fleet
     from ..planner.solve import make_plan

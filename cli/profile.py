@@ -1,25 +1,28 @@
-"""`flexp profile`: what one training step of a model costs, unit by unit."""
+"""`flexp profile`: what one training step of a model costs, unit by unit and depth by depth."""
 
 from __future__ import annotations
 
-from itertools import groupby
+import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from . import options, render
+from ..errors import FieldError, MissingExtraError
+from . import options, profile_display, render
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from ..catalog.device import Device
+    from ..profiler.by_depth import DepthFigures
+    from ..profiler.placement import Placement
+    from ..profiler.profile import Profile
 
-    from ..profiler.profile import Profile, UnitProfile
+HeadName = Literal["device", "server"]  # as HeadOn in profiler/placement.py: a test compares them
 
-CAPTION = (
-    "One step of {batch} samples of {length} tokens; F: FLOPs, 2 FLOPs per multiply-add. "
-    "saved: what the forward pass keeps for the backward pass; peak: the larger of the two passes' "
-    "transients; output: what crosses the wire, as {dtype}, if the model is split after the unit."
-)
+SPLIT = "How it is split"
+PLOT_SUFFIXES = (".png", ".svg")
+STDOUT = Path("-")
 
 
 def profile(
@@ -34,87 +37,137 @@ def profile(
     rank: options.RankOption = None,
     targets: options.TargetsOption = None,
     dtype: options.DtypeOption = None,
+    optimizer: options.OptimizerOption = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME|FILE",
+            help="A catalogue device type, or a file of flexp probe -o: adds its process, and "
+            "shows which depths fit it.",
+            rich_help_panel=SPLIT,
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top",
+            min=0,
+            show_default="0",
+            help="Last blocks that the device keeps too.",
+            rich_help_panel=SPLIT,
+        ),
+    ] = None,
+    head: Annotated[
+        HeadName | None,
+        typer.Option(
+            "--head",
+            show_default="device",
+            help="Who has the head; on the server, labels leave the device.",
+            rich_help_panel=SPLIT,
+        ),
+    ] = None,
+    checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--checkpointing",
+            help="The device's blocks keep only their inputs, and run forward twice.",
+            rich_help_panel=SPLIT,
+        ),
+    ] = False,
     output: Annotated[Path | None, options.output_option("the profile")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", metavar="FILE|-", help="Write the figures of every depth (.csv; -: stdout)."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Draw memory and FLOPs by depth (.png or .svg)."
+        ),
+    ] = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Compute what one training step of MODEL costs: FLOPs, memory and bytes of each unit."""
-    render.check_output(output)
-    settings = options.settings_from(
-        options.given_settings(task, labels, batch, length, method, rank, targets, dtype)
-    )
-    from ..profiler.cache import cached_profile
+    """Compute what one training step of MODEL costs: FLOPs, memory and bytes of each unit, and
+    what a device needs for each depth, the number of blocks that it trains.
 
+    --json and -o give the profile, as flexp plan --profile reads it; --csv gives the depths.
+    """
+    settings = options.settings_from(
+        options.given_settings(task, labels, batch, length, method, rank, targets, dtype, optimizer)
+    )
+    split = {
+        "--device": device,
+        "--top": top,
+        "--head": head,
+        "--checkpointing": checkpointing or None,
+    }
+    shaped = [name for name, value in split.items() if value is not None]
+    _check_outputs(output, csv, plot, as_json, shaped)
+    from ..planner.resolve import find_device
+    from ..profiler.cache import cached_profile
+    from ..profiler.placement import Placement
+
+    placement = Placement(1, top or 0, head or "device", checkpointing)
+    on = find_device(device, Path(), "--device: ") if device is not None else None
     with render.spinner(f"profiling {model}"):
         found = cached_profile(model, settings)
-    if output is not None:
-        render.write_output(found, output)
+    reading = _read(found, placement, on, needs_depths=bool(shaped or csv or plot))
+    _write(reading, output, csv, plot)
     if as_json:
         render.print_json(found)
-    else:
-        render.console().print(profile_table(found))
+    elif csv != STDOUT:
+        profile_display.show(reading)
 
 
-def profile_table(found: Profile) -> Table:
-    """A row per unit; neighbouring blocks with equal figures share one."""
-    from ..catalog.units import format_bytes
+def _read(
+    found: Profile, placement: Placement, device: Device | None, needs_depths: bool
+) -> profile_display.Reading:
+    """The profile by depth, with the codec and server side that a fleet has by default. A model of
+    one block has no depths: PlanError where they are needed."""
+    from ..planner.fleet import Policy
+    from ..profiler.by_depth import by_depth
 
-    settings = found.settings
-    how = f"LoRA rank {settings.lora_rank}" if settings.method == "lora" else "all weights"
-    table = render.table(
-        "unit",
-        ">params",
-        ">forward",
-        ">backward",
-        ">saved",
-        ">peak",
-        ">output",
-        title=f"{found.model}: {found.blocks} blocks, {settings.task}, {how}, {settings.dtype}",
-        caption=CAPTION.format(batch=settings.batch, length=settings.length, dtype=settings.dtype),
-    )
-    for name, unit in grouped(found):
-        table.add_row(
-            name,
-            count(unit.parameters),
-            flops(unit.forward_flops),
-            flops(unit.backward_flops),
-            format_bytes(unit.saved_bytes),
-            format_bytes(max(unit.forward_transient_bytes, unit.backward_transient_bytes)),
-            format_bytes(unit.boundary_bytes) if unit.boundary_bytes else "",
+    codec, server_side = Policy().codec, Policy().server_side
+    runtime_bytes = device.runtime_bytes if device else 0
+    depths: tuple[DepthFigures, ...] = ()
+    if found.blocks > 1 or needs_depths:
+        depths = by_depth(found, placement, codec, server_side, runtime_bytes)
+    return profile_display.Reading(found, placement, codec, device, depths)
+
+
+def _write(
+    reading: profile_display.Reading, output: Path | None, csv: Path | None, plot: Path | None
+) -> None:
+    from .profile_plot import draw
+
+    picture = draw(reading, plot.suffix) if plot is not None else b""
+    if output is not None:
+        render.write_output(reading.profile, output)
+    if plot is not None:
+        render.write_bytes(picture, plot)
+    if csv == STDOUT:
+        sys.stdout.write(profile_display.csv_text(reading.depths))
+    elif csv is not None:
+        render.write_bytes(profile_display.csv_text(reading.depths).encode(), csv)
+
+
+def _check_outputs(
+    output: Path | None, csv: Path | None, plot: Path | None, as_json: bool, shaped: list[str]
+) -> None:
+    """Raise now for what would fail, or be without effect, when the profile is there."""
+    render.check_output(output)
+    if csv != STDOUT:
+        render.check_output(csv, "--csv", (".csv",))
+    render.check_output(plot, "--plot", PLOT_SUFFIXES)
+    if plot is not None and find_spec("matplotlib") is None:
+        raise MissingExtraError("--plot", "report")
+    if as_json and csv == STDOUT:
+        raise FieldError("--csv -: --json prints to stdout too", "give --csv a file")
+    if as_json and shaped and csv is None and plot is None:
+        raise FieldError(
+            f"{shaped[0]}: has no effect with --json, which prints the profile of the whole model",
+            "add --csv FILE or --plot FILE, which hold the figures of every depth",
         )
-    table.add_section()
-    table.add_row(
-        "total",
-        count(sum(unit.parameters for unit in found.units)),
-        flops(sum(unit.forward_flops for unit in found.units)),
-        flops(sum(unit.backward_flops for unit in found.units)),
-        format_bytes(sum(unit.saved_bytes for unit in found.units)),
-        style="bold",
-    )
-    return table
-
-
-def grouped(found: Profile) -> list[tuple[str, UnitProfile]]:
-    """Units in order, equal neighbours as one: ("block.1-5", the figures of each)."""
-    rows = []
-    for _, same in groupby(found.units, key=lambda unit: unit.model_copy(update={"name": ""})):
-        units = list(same)
-        name = units[0].name
-        if len(units) > 1:
-            name = f"{name}-{units[-1].name.rpartition('.')[2]} (each)"
-        rows.append((name, units[0]))
-    return rows
-
-
-def count(number: int) -> str:
-    """22713216 -> "22.7 M"."""
-    for factor, prefix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= factor:
-            return f"{number / factor:.3g} {prefix}"
-    return str(number)
-
-
-def flops(number: int) -> str:
-    """As format_flops, without its "LOP": the caption gives the unit."""
-    from ..catalog.units import format_flops
-
-    return format_flops(number).removesuffix("LOP")

@@ -5,6 +5,7 @@ Results go to stdout; notes, spinners and errors go to stderr, so `--json` can b
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,16 +67,25 @@ def print_json(contract: BaseModel) -> None:
     sys.stdout.write(dump_json(contract))
 
 
-def check_output(path: Path | None) -> None:
+def check_output(
+    path: Path | None, option: str = "--output", suffixes: tuple[str, ...] = FILE_SUFFIXES
+) -> None:
     """Raise FieldError now where `path` can't be written after the work is done."""
     if path is None:
         return
     if path.is_dir():
-        raise FieldError(f"--output: {path} is a folder", "name a file in it")
-    if path.suffix not in FILE_SUFFIXES:
+        raise FieldError(f"{option}: {path} is a folder", "name a file in it")
+    if path.suffix not in suffixes:
         raise FieldError(
-            f"--output: {path} ends in {path.suffix or 'nothing'!r}",
-            f"end the file's name in one of {', '.join(FILE_SUFFIXES)}",
+            f"{option}: {path} ends in {path.suffix or 'nothing'!r}",
+            f"end the file's name in {'one of ' * (len(suffixes) > 1)}{', '.join(suffixes)}",
+        )
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise FieldError(f"{option}: {path}: {parent} is a file", "name a file in a folder")
+    if not os.access(parent, os.W_OK):
+        raise FieldError(
+            f"{option}: {path}: no permission to write in {parent}", "name a file elsewhere"
         )
 
 
@@ -84,6 +94,14 @@ def write_output(contract: BaseModel, path: Path) -> None:
     from ..catalog.files import write_contract
 
     write_contract(contract, path)
+    note(f"wrote {path}")
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write the file in one step and say so on stderr."""
+    from ..catalog.files import write_atomic
+
+    write_atomic(path, data)
     note(f"wrote {path}")
 
 
@@ -121,6 +139,18 @@ def grid() -> Table:
     for style in ("bold", "", ""):
         made.add_column(style=style)
     return made
+
+
+def share_bar(share: float, width: int = BAR_WIDTH) -> str:
+    """`share` of a bar of `width` columns, to an eighth of one: `share_bar(0.3, 4)` is "█▎  ".
+
+    Anything above 0 shows; above 1 the bar is full.
+    """
+    eighths = min(8 * width, round(8 * width * share))
+    if share > 0:
+        eighths = max(1, eighths)
+    full, part = divmod(eighths, 8)
+    return ("█" * full + " ▏▎▍▌▋▊▉"[part].strip()).ljust(width)
 
 
 def depth_bar(depth: int, blocks: int) -> str:

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from flexp.cli import options
 from flexp.errors import FieldError
-from flexp.profiler.profile import Method, ProfileSettings, Task
+from flexp.profiler.profile import Method, Optimizer, ProfileSettings, Task
 
 DEFAULTS = {
     "task": options.TaskOption,
@@ -17,12 +17,14 @@ DEFAULTS = {
     "method": options.MethodOption,
     "lora_rank": options.RankOption,
     "dtype": options.DtypeOption,
+    "optimizer": options.OptimizerOption,
 }
 
 
 def test_choices_are_the_contracts() -> None:
     assert get_args(options.TaskName) == get_args(Task)
     assert get_args(options.MethodName) == get_args(Method)
+    assert get_args(options.OptimizerName) == get_args(Optimizer)
     dtype = ProfileSettings.model_fields["dtype"].annotation
     assert get_args(options.DtypeName) == get_args(dtype)
 
@@ -34,12 +36,15 @@ def test_defaults_in_the_help_are_the_contracts(field: str) -> None:
 
 
 def test_every_setting_has_an_option() -> None:
-    given = options.given_settings("causal-lm", 3, 4, 5, "lora", 6, "query, value", "bfloat16")
+    given = options.given_settings(
+        "causal-lm", 3, 4, 5, "lora", 6, "query, value", "bfloat16", "sgd"
+    )
     assert set(given) == set(ProfileSettings.model_fields)
     del given["labels"]
     settings = options.settings_from(given)
     assert settings.lora_targets == ("query", "value")
     assert (settings.batch, settings.length, settings.lora_rank) == (4, 5, 6)
+    assert (settings.dtype, settings.optimizer) == ("bfloat16", "sgd")
 
 
 def test_nothing_given_is_the_contracts_defaults() -> None:
@@ -51,6 +56,8 @@ def test_nothing_given_is_the_contracts_defaults() -> None:
     [
         ({"method": "full", "lora_rank": 4}, "--rank"),
         ({"method": "full", "lora_targets": ("query",)}, "--targets"),
+        ({"method": "head", "lora_rank": 4}, "--rank"),
+        ({"method": "head", "lora_targets": ("query",)}, "--targets"),
         ({"task": "causal-lm", "labels": 4}, "--labels"),
     ],
 )

@@ -7,12 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flexp.catalog.files import read_contract
 from flexp.cli import plan as plan_command
-from flexp.cli import profile as profile_command
 from flexp.cli import render, schema
 from flexp.planner.plan import Plan, read_plan
-from flexp.profiler.profile import Profile, ProfileSettings
 from typer.testing import Result
 
 
@@ -32,70 +29,23 @@ def test_depth_bar(depth: int, blocks: int, bar: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(0, "0"), (999, "999"), (7_700, "7.7 k"), (22_713_216, "22.7 M")]
+    ("share", "width", "bar"),
+    [
+        (0.0, 4, "    "),
+        (1e-9, 4, "▏   "),
+        (0.3, 4, "█▎  "),
+        (0.5, 4, "██  "),
+        (0.97, 4, "███▉"),
+        (1.0, 4, "████"),
+        (7.0, 4, "████"),
+    ],
 )
-def test_count(number: int, text: str) -> None:
-    assert profile_command.count(number) == text
-
-
-def test_equal_neighbours_share_a_row(profile: Profile) -> None:
-    names = [name for name, _ in profile_command.grouped(profile)]
-    assert names == ["embedding", "block.0-2 (each)", "block.3", "block.4-5 (each)", "head"]
+def test_share_bar(share: float, width: int, bar: str) -> None:
+    assert render.share_bar(share, width) == bar
 
 
 def widest(result: Result) -> int:
     return max(len(line) for line in result.stdout.splitlines())
-
-
-@pytest.fixture
-def cached(monkeypatch: pytest.MonkeyPatch, profile: Profile) -> list[tuple[str, ProfileSettings]]:
-    """What was asked of the profiler, which answers with the fixture's profile."""
-    asked: list[tuple[str, ProfileSettings]] = []
-
-    def answer(model: str, settings: ProfileSettings) -> Profile:
-        asked.append((model, settings))
-        return profile
-
-    monkeypatch.setattr("flexp.profiler.cache.cached_profile", answer)
-    return asked
-
-
-def test_profile_table(
-    typed: Callable[..., Result], cached: list[tuple[str, ProfileSettings]], folder: Path
-) -> None:
-    result = typed("profile", "tiny", "--batch", "4", "-o", "new/profile.yaml")
-    assert result.exit_code == 0, result.output
-    assert cached == [("tiny", ProfileSettings(batch=4))]
-    assert widest(result) <= 80
-    assert "2 FLOPs per multiply-add" in " ".join(result.stdout.split())
-    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
-    assert rows["block.3"] == [
-        "block.3",
-        "1.77",
-        "M",
-        "7.4",
-        "GF",
-        "8.14",
-        "GF",
-        "14",
-        "MiB",
-        "9",
-        "MiB",
-        "1.5",
-        "MiB",
-    ]
-    assert rows["total"] == ["total", "22.6", "M", "26", "GF", "28.6", "GF", "112", "MiB"]
-    assert result.stderr == "wrote new/profile.yaml\n"
-    assert read_contract(Profile, folder / "new/profile.yaml").model == "tiny"
-
-
-def test_profile_json_is_the_profile(
-    typed: Callable[..., Result],
-    cached: list[tuple[str, ProfileSettings]],
-    profile: Profile,
-) -> None:
-    result = typed("profile", "tiny", "--json")
-    assert Profile.model_validate_json(result.stdout) == profile
 
 
 def test_plan_table(typed: Callable[..., Result], folder: Path) -> None:
