@@ -12,7 +12,8 @@
     ├── InfeasibleError       11   no plan exists for this fleet
     ├── DownloadError         12   a pinned package could not be fetched or verified
     ├── MissingExtraError     13   an optional dependency is not installed
-    └── RunError              14   training stopped: bad numbers, or a run that can't be resumed
+    ├── RunError              14   training stopped: bad numbers, or a run that can't be resumed
+    └── UnreachableError      15   nothing at an address answers as it should
 
 2 is a misused command line (typer's own) and 130 an interrupt (Ctrl-C).
 """
@@ -97,3 +98,7 @@ class MissingExtraError(FlexpError):
 
 class RunError(FlexpError):
     exit_code = 14
+
+
+class UnreachableError(FlexpError):
+    exit_code = 15

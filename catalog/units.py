@@ -58,10 +58,10 @@ Seconds = Annotated[float, BeforeValidator(_parser(SECONDS)), Field(ge=0)]
 
 
 def _format(value: float, unit: str, steps: list[tuple[float, str]]) -> str:
-    for factor, prefix in steps:
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+    factor, prefix = next((step for step in steps if abs(value) >= step[0]), (1.0, ""))
+    scaled = value / factor
+    digits = 4 if abs(scaled) >= 999.5 else 3  # 1023 MiB is not 1.02e+03 MiB
+    return f"{scaled:.{digits}g} {prefix}{unit}"
 
 
 _BINARY_STEPS = [(2.0**40, "Ti"), (2.0**30, "Gi"), (2.0**20, "Mi"), (2.0**10, "Ki")]

@@ -20,7 +20,7 @@ class ClientEntry(Contract):
     device: str | Device
     """A catalogue device type, a file written by `flexp probe -o`, or the figures themselves."""
     link: str | Link
-    """A catalogue link type, or the figures themselves."""
+    """A catalogue link type, a file written by `flexp probe --link-output`, or the figures."""
     min_depth: PositiveInt | None = None
     """Blocks that must stay on this device (privacy); none: the fleet's policy."""
 

@@ -11,11 +11,11 @@ from ..errors import FieldError, MissingFileError, UnknownNameError
 from .fleet import Fleet, ResolvedClient, ResolvedFleet, ResolvedServer
 
 FILE_SUFFIXES = (".yaml", ".yml", ".json")
-"""A device with one of these endings is a file, otherwise a type of the catalogue."""
+"""A device or link with one of these endings is a file, otherwise a type of the catalogue."""
 
 
 def read_fleet(path: Path) -> ResolvedFleet:
-    """The fleet in `path`; device files are looked for beside it.
+    """The fleet in `path`; device and link files are looked for beside it.
 
     Raises MissingFileError, SyntaxFileError, FieldError or UnknownNameError, which name the file
     and the client.
@@ -28,8 +28,8 @@ def resolve(fleet: Fleet, folder: Path, path: Path | None = None) -> ResolvedFle
     own and the policy's. `path` is the file that it came from, for messages."""
     file = f"{path}: " if path else ""
     server = ResolvedServer(
-        device=_device(fleet.server.device, folder, f"{file}server: "),
-        link=_link(fleet.server.link, f"{file}server: "),
+        device=find_device(fleet.server.device, folder, f"{file}server: "),
+        link=_link(fleet.server.link, folder, f"{file}server: "),
     )
     if server.link.data_budget_bytes is not None:
         raise FieldError(
@@ -40,8 +40,8 @@ def resolve(fleet: Fleet, folder: Path, path: Path | None = None) -> ResolvedFle
     clients = tuple(
         ResolvedClient(
             name=client.name,
-            device=_device(client.device, folder, f"{file}client {client.name!r}: "),
-            link=_link(client.link, f"{file}client {client.name!r}: "),
+            device=find_device(client.device, folder, f"{file}client {client.name!r}: "),
+            link=_link(client.link, folder, f"{file}client {client.name!r}: "),
             min_depth=max(client.min_depth or 1, fleet.policy.min_depth),
         )
         for client in fleet.clients
@@ -51,7 +51,9 @@ def resolve(fleet: Fleet, folder: Path, path: Path | None = None) -> ResolvedFle
     )
 
 
-def _device(device: str | Device, folder: Path, where: str) -> Device:
+def find_device(device: str | Device, folder: Path, where: str) -> Device:
+    """The figures of a device given as a catalogue type, a file (looked for in `folder`), or
+    themselves; `where` begins the messages. Raises as `read_fleet`."""
     if isinstance(device, Device):
         return device
     if device.endswith(FILE_SUFFIXES):
@@ -66,9 +68,17 @@ def _device(device: str | Device, folder: Path, where: str) -> Device:
     return device_type(device)
 
 
-def _link(link: str | Link, where: str) -> Link:
+def _link(link: str | Link, folder: Path, where: str) -> Link:
     if isinstance(link, Link):
         return link
+    if link.endswith(FILE_SUFFIXES):
+        file = folder / link
+        if not file.is_file():
+            raise MissingFileError(
+                f"{where}link {file}",
+                "`flexp probe --server HOST:PORT --link-output FILE` measures a link",
+            )
+        return read_contract(Link, file)
     if link not in link_names():
         raise UnknownNameError("link", link, link_names(), where)
     return link_type(link)

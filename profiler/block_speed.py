@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from ..catalog.models.blocks import block_stack
 from ..catalog.models.build import build_model
 from ..catalog.models.heads import TaskModel
+from .allocator import pin_allocator
 from .config_slice import block_kinds, with_blocks
 from .fake import training_batch
 from .flops import flop_counter
-from .probe_report import BlockTiming
+from .probe_report import CPU, BlockTiming
 from .profile import ProfileSettings
 
 if TYPE_CHECKING:
@@ -72,25 +73,46 @@ def weight_bytes(sample: Sample, settings: ProfileSettings) -> int:
 
 
 def time_blocks(
-    sample: Sample, settings: ProfileSettings, threads: int, seconds: float
+    sample: Sample, settings: ProfileSettings, threads: int, seconds: float, on: str = CPU
 ) -> tuple[BlockTiming, ...]:
     """Train each block for its share of `seconds` the way `settings.method` says: with adapters on
     frozen weights (lora) or with gradients of all weights (full). Gradients of the block's input
-    are computed too, as they are wherever something below it trains.
+    are computed too, as they are wherever something below it trains. `on` is a type of torch
+    device; the same blocks and steps run on an accelerator.
 
-    Where steps of the whole batch would take too long, fewer samples are trained at a time.
+    Where steps of the whole batch would take too long, fewer samples are trained at a time. FLOPs
+    are those of the CPU's kernels for one sample, times the batch, on every device.
+
+    Raises RuntimeError where the device lacks memory or an operation.
     """
+    pin_allocator()
     share_seconds = seconds / len(sample.blocks)
+    single = settings.model_copy(update={"batch": 1})
+    device = torch.device(on)
     with _threads(threads):
         model = build_model(sample.config, settings)
-        one = _training_steps(model, settings.model_copy(update={"batch": 1}))
+        flops = [_flops_of(step) for step in _training_steps(model, single)]
+        model.to(device)
+        one = _training_steps(model, single)
         for step in one:
             step()  # the first step loads kernels
-        batch = affordable_batch(max(map(_seconds_of, one)), share_seconds, settings.batch)
+        batch = affordable_batch(
+            max(_seconds_of(step, device) for step in one), share_seconds, settings.batch
+        )
         steps = _training_steps(model, settings.model_copy(update={"batch": batch}))
         return tuple(
-            BlockTiming(block=block, alike=alike, batch=batch, **_timed(step, share_seconds))
-            for step, block, alike in zip(steps, sample.blocks, sample.alike, strict=True)
+            BlockTiming(
+                block=block,
+                alike=alike,
+                length=settings.length,
+                batch=batch,
+                on=on,
+                step_flops=batch * sample_flops,
+                **_timed(step, device, share_seconds),
+            )
+            for step, block, alike, sample_flops in zip(
+                steps, sample.blocks, sample.alike, flops, strict=True
+            )
         )
 
 
@@ -122,8 +144,9 @@ def _training_steps(model: TaskModel, settings: ProfileSettings) -> list[Callabl
         for block in blocks
     ]
     inputs, _ = training_batch(model, settings)
+    device = next(model.parameters()).device
     with torch.no_grad():
-        model.backbone(**inputs)
+        model.backbone(**{name: tensor.to(device) for name, tensor in inputs.items()})
     for hook in hooks:
         hook.remove()
     return [_training_step(block, *call) for block, call in zip(blocks, calls, strict=True)]
@@ -146,23 +169,30 @@ def _training_step(
     return step
 
 
-def _seconds_of(step: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
-
-
-def _timed(step: Callable[[], None], seconds: float) -> dict[str, Any]:
-    """BlockTiming's figures of the steps that fit into `seconds`, of LEAST_STEPS at least."""
+def _flops_of(step: Callable[[], None]) -> int:
     counter = flop_counter()
     with counter:
         step()
+    return counter.get_total_flops()
+
+
+def _seconds_of(step: Callable[[], None], device: torch.device) -> float:
+    """Until the device has done the work: an accelerator only queues it."""
+    start = time.perf_counter()
+    step()
+    if device.type != CPU:
+        torch.accelerator.synchronize()
+    return time.perf_counter() - start
+
+
+def _timed(step: Callable[[], None], device: torch.device, seconds: float) -> dict[str, Any]:
+    """BlockTiming's figures of the steps that fit into `seconds`, of LEAST_STEPS at least."""
+    _seconds_of(step, device)  # the first step of this batch size allocates
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < LEAST_STEPS or time.perf_counter() < end:
-        taken.append(_seconds_of(step))
+        taken.append(_seconds_of(step, device))
     return {
-        "step_flops": counter.get_total_flops(),
         "steps": len(taken),
         "min_seconds": min(taken),
         "median_seconds": statistics.median(taken),

@@ -1,32 +1,39 @@
-"""Measure this machine: cores, memory, and its training speed on a model's own blocks.
-
-Everything is for the CPU, where flexp trains; an accelerator is named but not timed.
-"""
+"""Measure this machine: its limits, its training speed on a model's own blocks, disk and power."""
 
 from __future__ import annotations
 
 import platform
-import subprocess
-import sys
+from collections.abc import Iterable
 from datetime import date
+from typing import TYPE_CHECKING
 
 import psutil
 
 from ..catalog.units import format_bytes
+from . import probe_runtime
+from .disk_speed import measure_disk
 from .limits import usable_cores, usable_memory
-from .probe_report import BlockTiming, ProbeReport
+from .other_work import OtherWork
+from .power import power_state
+from .probe_report import Accelerator, BlockTiming, ProbeReport
 from .profile import ProfileSettings
 
+if TYPE_CHECKING:
+    from .block_speed import Sample
+
 TIMING_SECONDS = 3.0
-RUNTIME_TIMEOUT_SECONDS = 120.0
-BUSY_SHARE = 0.5
-"""A load above this share of the cores is worth a note."""
+Notes = tuple[str, ...]
 
 
 def probe_device(
-    model: str, settings: ProfileSettings, seconds: float = TIMING_SECONDS
+    model: str,
+    settings: ProfileSettings,
+    more_lengths: Iterable[int] = (),
+    seconds: float = TIMING_SECONDS,
 ) -> ProbeReport:
-    """Measure this machine on the blocks of `model`, timing them for about `seconds` in all.
+    """Measure this machine on the blocks of `model`, timing them for about `seconds` at each
+    length: that of `settings`, whose speed becomes the device's, and `more_lengths`. An accelerator
+    is timed as well.
 
     Raises what `load_config` raises, UnsupportedModelError, and FieldError for a length that the
     model cannot take.
@@ -35,30 +42,37 @@ def probe_device(
     cores = usable_cores()
     threads = max(1, int(cores))
     load = _load_average()
-    with _start_runtime_probe(settings, threads) as runtime:
+    power = power_state()
+    each = [settings.model_copy(update={"length": n}) for n in (settings.length, *more_lengths)]
+    with probe_runtime.start(settings, threads) as runtime:
         try:  # the imports and checks here go on beside it
             from ..catalog.models.entry import load_config
-            from .block_speed import sample_blocks, time_blocks, weight_bytes
+            from .accelerator import find_accelerator
+            from .block_speed import sample_blocks, weight_bytes
 
             sample = sample_blocks(load_config(model))
-            needed_bytes = weight_bytes(sample, settings)
-            runtime_bytes, notes = _read_runtime_probe(runtime)
+            needed_bytes = max(weight_bytes(sample, one) for one in each)
+            accelerator = find_accelerator()
+            runtime_bytes, again, notes = probe_runtime.read(runtime)
         finally:
             runtime.kill()
+    if again:  # it compiled bytecode, which takes memory that a later process does not
+        with probe_runtime.start(settings, threads) as runtime:
+            runtime_bytes, _, notes = probe_runtime.read(runtime)
     timings: tuple[BlockTiming, ...] = ()
+    others = OtherWork()
     if needed_bytes + (runtime_bytes or 0) < memory.usable_bytes:
-        timings = time_blocks(sample, settings, threads, seconds)
+        timings = _time_on_cpu(sample, each, threads, seconds)
     else:
         notes += (
             f"its memory ({format_bytes(memory.usable_bytes)}, {memory.reason}) is too small for "
             f"a block of {model} with gradients ({format_bytes(needed_bytes)})",
         )
-    if load is not None and load > BUSY_SHARE * cores:
-        notes += (
-            f"the machine was busy (load {load:.1f} on {cores:g} cores) and is faster than this "
-            "when it is quiet: probe again then",
-        )
-    return ProbeReport(
+    other_cores = others.cores() if timings else None
+    if timings and accelerator is not None:
+        found, problems = _time_on(accelerator, sample, each, threads, seconds, needed_bytes)
+        timings, notes = timings + found, notes + problems
+    report = ProbeReport(
         machine=platform.node() or "this-machine",
         date=date.today().isoformat(),
         model=model,
@@ -69,11 +83,63 @@ def probe_device(
         usable_memory_bytes=memory.usable_bytes,
         memory_limit=memory.reason,
         load_average=load,
-        accelerator=_accelerator(),
+        machine_cores=psutil.cpu_count() or 1,
+        other_cores=other_cores,
+        power=power,
+        accelerator=accelerator,
         timings=timings,
         runtime_bytes=runtime_bytes,
-        notes=notes,
+        disk=measure_disk(),
     )
+    return report.model_copy(update={"notes": notes + _doubts(report)})
+
+
+def _doubts(report: ProbeReport) -> Notes:
+    """What makes a figure of the report other than it would be at another time."""
+    doubts: Notes = ()
+    if report.busy:
+        doubts += (
+            f"the machine was busy ({report.busy}) and is faster than this when it is quiet: "
+            "run this probe again then",
+        )
+    if report.power.note:
+        doubts += (report.power.note,)
+    return doubts
+
+
+def _time_on_cpu(
+    sample: Sample, each: list[ProfileSettings], threads: int, seconds: float
+) -> tuple[BlockTiming, ...]:
+    from .block_speed import time_blocks
+
+    return tuple(timing for one in each for timing in time_blocks(sample, one, threads, seconds))
+
+
+def _time_on(
+    accelerator: Accelerator,
+    sample: Sample,
+    each: list[ProfileSettings],
+    threads: int,
+    seconds: float,
+    needed_bytes: int,
+) -> tuple[tuple[BlockTiming, ...], Notes]:
+    """(timings, notes): an accelerator that fails leaves the rest of the probe as it is."""
+    from .block_speed import time_blocks
+
+    free = accelerator.free_memory_bytes
+    if free is not None and free < needed_bytes:
+        return (), (
+            f"{accelerator.type} was not timed: {format_bytes(free)} of its memory are free, a "
+            f"block takes {format_bytes(needed_bytes)}",
+        )
+    timings: tuple[BlockTiming, ...] = ()
+    for one in each:
+        try:
+            timings += time_blocks(sample, one, threads, seconds, on=accelerator.type)
+        except RuntimeError as error:  # its memory is full, or it lacks an operation
+            first = str(error).strip().partition("\n")[0]
+            return timings, (f"{accelerator.type} failed at length {one.length}: {first}",)
+    return timings, ()
 
 
 def _load_average() -> float | None:
@@ -81,33 +147,3 @@ def _load_average() -> float | None:
         return psutil.getloadavg()[0]
     except OSError:
         return None
-
-
-def _accelerator() -> str | None:
-    import torch
-
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return None if found is None else found.type
-
-
-def _start_runtime_probe(settings: ProfileSettings, threads: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-P", "-m", "flexp.profiler.probe_runtime"]
-    return subprocess.Popen(
-        [*command, settings.method, str(threads)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-    )
-
-
-def _read_runtime_probe(process: subprocess.Popen[str]) -> tuple[int | None, tuple[str, ...]]:
-    """(runtime_bytes, notes) once the process has ended."""
-    try:
-        printed, complaints = process.communicate(timeout=RUNTIME_TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired:
-        return None, (f"a tiny training run took over {RUNTIME_TIMEOUT_SECONDS:.0f} s",)
-    if process.returncode != 0:
-        last = complaints.strip().rpartition("\n")[2] or f"exit status {process.returncode}"
-        return None, (f"a tiny training run failed: {last}",)
-    return int(printed), ()

@@ -48,6 +48,13 @@ def test_a_device_file_beside_the_fleet(tmp_path: Path, name: str) -> None:
     assert found.clients[0].device == device("measured")
 
 
+def test_a_link_file_beside_the_fleet(tmp_path: Path) -> None:
+    write_contract(link("measured"), tmp_path / "link.yaml")
+    entry = {"device": TYPE, "link": "link.yaml"}
+    found = read_fleet(written(tmp_path, clients=client(link="link.yaml"), server=entry))
+    assert found.clients[0].link == found.server.link == link("measured")
+
+
 def test_figures_in_the_fleet_itself(tmp_path: Path) -> None:
     figures = {"device": device("own").model_dump(), "link": link("own").model_dump()}
     found = read_fleet(written(tmp_path, clients=client(**figures), server=figures))
@@ -90,6 +97,7 @@ WRONG: list[tuple[dict[str, Any], type[FlexpError], str]] = [
         "server: unknown link 'ghost'",
     ),
     ({"clients": client(device="ghost.yaml")}, MissingFileError, "client 'a': device .*ghost.yaml"),
+    ({"clients": client(link="ghost.yaml")}, MissingFileError, "client 'a': link .*ghost.yaml"),
     (
         {"server": {"device": TYPE, "link": link(data_budget_bytes=9).model_dump()}},
         FieldError,

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -262,3 +262,42 @@ def test_limits_that_were_set_on_a_process_are_reported() -> None:
     assert float(cores) == 1
     assert int(usable) == 400 * 2**20
     assert "ulimit -v" in reason
+
+
+@pytest.fixture
+def quota_group() -> Iterator[Path]:
+    """A cgroup of this test's own, below the process's, with a quota of half a core; it is gone
+    afterwards. Skips where cgroups can't be made."""
+    groups = [
+        group
+        for group in limits._groups("cpu", limits.CGROUP_ROOT, None)
+        if group.version == 1 or "cpu" in limits._text(group.folder / "cgroup.subtree_control")
+    ]
+    if not groups:
+        pytest.skip("no cgroup hands its CPU on")
+    version, parent = groups[-1]
+    folder = parent / f"flexp-test-{os.getpid()}"
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("cgroups can't be made here")
+    try:
+        if version == 2:
+            (folder / "cpu.max").write_text("50000 100000")
+        else:
+            (folder / "cpu.cfs_quota_us").write_text("50000")
+        yield folder
+    finally:
+        folder.rmdir()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cgroups are Linux's")
+def test_a_real_cgroup_quota_is_reported(quota_group: Path) -> None:
+    """The process puts itself into the group, then looks."""
+    enter = f"open({str(quota_group / 'cgroup.procs')!r}, 'w').write('0'); "
+    command = [sys.executable, "-c", enter + REPORT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "PermissionError" in done.stderr:
+        pytest.skip("processes can't be moved here")
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split("|")[2]) == 0.5

@@ -145,4 +145,6 @@ def test_activating_no_adapter_gives_the_frozen_backbone() -> None:
     calls = server.middle.recipe({}, {"input_ids": [2, 5]})
     hidden = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(server.middle.run(hidden, range(1, len(calls)), calls), untouched)
+        torch.testing.assert_close(
+            server.middle.run(hidden, range(1, len(calls)), calls), untouched
+        )
