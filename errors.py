@@ -13,7 +13,8 @@
     ├── DownloadError         12   a pinned package could not be fetched or verified
     ├── MissingExtraError     13   an optional dependency is not installed
     ├── RunError              14   training stopped: bad numbers, or a run that can't be resumed
-    └── UnreachableError      15   nothing at an address answers as it should
+    ├── UnreachableError      15   nothing at an address answers as it should
+    └── PredictionError       16   a prediction that measuring does not bear out
 
 2 is a misused command line (typer's own) and 130 an interrupt (Ctrl-C).
 """
@@ -102,3 +103,7 @@ class RunError(FlexpError):
 
 class UnreachableError(FlexpError):
     exit_code = 15
+
+
+class PredictionError(FlexpError):
+    exit_code = 16

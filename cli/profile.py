@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import FieldError, MissingExtraError
-from . import options, profile_display, render
+from . import options, profile_check, profile_display, render
 
 if TYPE_CHECKING:
     from ..catalog.device import Device
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HeadName = Literal["device", "server"]  # as HeadOn in profiler/placement.py: a test compares them
 
 SPLIT = "How it is split"
+CHECKS = "How well it holds"
 PLOT_SUFFIXES = (".png", ".svg")
 STDOUT = Path("-")
 
@@ -75,6 +76,33 @@ def profile(
             rich_help_panel=SPLIT,
         ),
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Count the FLOPs a second time, with fvcore, and record it in the profile.",
+            rich_help_panel=CHECKS,
+        ),
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Train a few steps in client processes on this machine, and compare their peak "
+            "memory.",
+            rich_help_panel=CHECKS,
+        ),
+    ] = False,
+    depths: Annotated[
+        str | None,
+        typer.Option(
+            "--depths",
+            metavar="A,B",
+            show_default="the shallowest, the middle and the deepest",
+            help="Depths to check.",
+            rich_help_panel=CHECKS,
+        ),
+    ] = None,
     output: Annotated[Path | None, options.output_option("the profile")] = None,
     csv: Annotated[
         Path | None,
@@ -93,19 +121,19 @@ def profile(
     """Compute what one training step of MODEL costs: FLOPs, memory and bytes of each unit, and
     what a device needs for each depth, the number of blocks that it trains.
 
-    --json and -o give the profile, as flexp plan --profile reads it; --csv gives the depths.
+    --json and -o give the profile, as flexp plan --profile reads it, and --csv the depths; with
+    --check, --json gives what was measured.
     """
     settings = options.settings_from(
         options.given_settings(task, labels, batch, length, method, rank, targets, dtype, optimizer)
     )
-    split = {
-        "--device": device,
-        "--top": top,
-        "--head": head,
-        "--checkpointing": checkpointing or None,
-    }
+    split = {"--top": top, "--head": head, "--checkpointing": checkpointing or None}
     shaped = [name for name, value in split.items() if value is not None]
-    _check_outputs(output, csv, plot, as_json, shaped)
+    if device is not None:
+        shaped.insert(0, "--device")
+    _check_outputs(output, csv, plot)
+    _check_effects(shaped, verify, check, output, csv, plot, as_json)
+    asked = profile_check.asked_depths(depths, check, head)
     from ..planner.resolve import find_device
     from ..profiler.cache import cached_profile
     from ..profiler.placement import Placement
@@ -113,13 +141,16 @@ def profile(
     placement = Placement(1, top or 0, head or "device", checkpointing)
     on = find_device(device, Path(), "--device: ") if device is not None else None
     with render.spinner(f"profiling {model}"):
-        found = cached_profile(model, settings)
-    reading = _read(found, placement, on, needs_depths=bool(shaped or csv or plot))
+        found = cached_profile(model, settings, verify)
+    reading = _read(found, placement, on, needs_depths=bool(shaped or check or csv or plot))
+    placements = profile_check.placements_to_check(found, placement, asked) if check else []
     _write(reading, output, csv, plot)
-    if as_json:
+    if as_json and not check:
         render.print_json(found)
-    elif csv != STDOUT:
+    elif not as_json and csv != STDOUT:
         profile_display.show(reading)
+    if check:
+        profile_check.run(found, placements, as_json)
 
 
 def _read(
@@ -154,20 +185,45 @@ def _write(
         render.write_bytes(profile_display.csv_text(reading.depths).encode(), csv)
 
 
-def _check_outputs(
-    output: Path | None, csv: Path | None, plot: Path | None, as_json: bool, shaped: list[str]
-) -> None:
-    """Raise now for what would fail, or be without effect, when the profile is there."""
+def _check_outputs(output: Path | None, csv: Path | None, plot: Path | None) -> None:
+    """Raise now for a file that could not be written when the profile is there."""
     render.check_output(output)
     if csv != STDOUT:
         render.check_output(csv, "--csv", (".csv",))
     render.check_output(plot, "--plot", PLOT_SUFFIXES)
     if plot is not None and find_spec("matplotlib") is None:
         raise MissingExtraError("--plot", "report")
-    if as_json and csv == STDOUT:
-        raise FieldError("--csv -: --json prints to stdout too", "give --csv a file")
-    if as_json and shaped and csv is None and plot is None:
+
+
+def _check_effects(
+    shaped: list[str],
+    verify: bool,
+    check: bool,
+    output: Path | None,
+    csv: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Raise FieldError for an option that the others leave without effect; `shaped` are those that
+    shape the figures by depth."""
+    printing = [
+        name
+        for name, given in (("--json", as_json), ("--verify", verify), ("--check", check))
+        if given
+    ]
+    if csv == STDOUT and printing:
+        raise FieldError(f"--csv -: {printing[0]} prints to stdout too", "give --csv a file")
+    if not as_json:
+        return
+    if verify and check and output is None:
         raise FieldError(
-            f"{shaped[0]}: has no effect with --json, which prints the profile of the whole model",
+            "--verify: has no effect with --check --json, which print what --check measured",
+            "add -o FILE, which holds the second count, or leave one of them out",
+        )
+    unused = [name for name in shaped if not check or name == "--device"]
+    if unused and csv is None and plot is None:
+        printed = "what --check measured" if check else "the profile of the whole model"
+        raise FieldError(
+            f"{unused[0]}: has no effect with --json, which prints {printed}",
             "add --csv FILE or --plot FILE, which hold the figures of every depth",
         )

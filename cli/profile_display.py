@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..profiler.by_depth import DepthFigures
     from ..profiler.costs import Codec
     from ..profiler.placement import Placement
-    from ..profiler.profile import Profile, UnitProfile
+    from ..profiler.profile import FlopsCheck, Profile, UnitProfile
 
 MOST_ROWS = 12
 OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
@@ -58,15 +58,19 @@ class Reading(NamedTuple):
 
 
 def show(reading: Reading) -> None:
-    """Both tables, and with a device the deepest split that fits it."""
+    """Both tables, with a device the deepest split that fits it, and the second count of FLOPs."""
     to = render.console()
     to.print(unit_table(reading.profile))
-    if not reading.depths:
-        return
-    to.print()
-    to.print(depth_table(reading))
-    if reading.device is not None:
+    if reading.depths:
+        to.print()
+        to.print(depth_table(reading))
+    if reading.depths and reading.device is not None:
         to.print(f"\n{fit_line(reading)}", style="bold", markup=False, soft_wrap=True)
+    verification = reading.profile.verification
+    if verification is not None:
+        to.print(f"\n{verification_line(verification)}", markup=False)
+        if verification.warning is not None:
+            to.print(f"warning: {verification.warning}", style="yellow", markup=False)
 
 
 def unit_table(found: Profile) -> Table:
@@ -188,6 +192,17 @@ def fit_line(reading: Reading) -> str:
         return f"no depth fits {device.name}: the least is {least}, of {limit} usable"
     need = format_bytes(deepest.device_memory_bytes)
     return f"deepest that fits {device.name}: depth {deepest.depth}, with {need} of {limit}"
+
+
+def verification_line(check: FlopsCheck) -> str:
+    """ "fvcore 0.1.5 counts 22.6 GFLOP forward: ratio 1.0000; the worst part is ..., 1.0000"."""
+    from ..catalog.units import format_flops
+
+    return (
+        f"{check.counter} {check.version} counts {format_flops(check.forward_flops)} forward: "
+        f"profile / {check.counter} is {check.ratio:.4f}, at worst {check.worst_ratio:.4f} "
+        f"({check.worst_part})"
+    )
 
 
 def csv_text(depths: tuple[DepthFigures, ...]) -> str:

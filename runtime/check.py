@@ -1,4 +1,4 @@
-"""Whether the memory promise holds here: client processes at several depths, beside their profile."""
+"""Whether the memory promise holds here: client processes at several depths, beside a profile."""
 
 from __future__ import annotations
 
@@ -115,6 +115,6 @@ def measure(case: Case) -> int:
         last = run.stderr.strip().rpartition("\n")[2] or f"exit status {run.returncode}"
         raise RunError(
             f"a client process at depth {case.placement.depth} failed: {last}",
-            "if it was killed, other programs took the memory: close them, or check a smaller batch",
+            "if it was killed, other programs took the memory: close them, or use a smaller batch",
         )
     return int(run.stdout)

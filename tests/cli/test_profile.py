@@ -16,11 +16,20 @@ from flexp.cli import profile_display, profile_plot, render
 from flexp.profiler.by_depth import by_depth
 from flexp.profiler.costs import client_peak_bytes
 from flexp.profiler.placement import HeadOn, Placement
-from flexp.profiler.profile import Profile, ProfileSettings, UnitProfile
+from flexp.profiler.profile import FlopsCheck, Profile, ProfileSettings, UnitProfile
 from typer.testing import Result
 
 Asked = list[tuple[str, ProfileSettings]]
 MIB = 2**20
+SECOND_COUNT = FlopsCheck(
+    version="0.1.5",
+    forward_flops=26_000_000_000,
+    ratio=1.0012,
+    worst_part="block.3",
+    worst_ratio=1.0047,
+    warning="1 part(s) of the model differ from fvcore's count by more than 0.2%, block.3 the "
+    "most: 1.0047 of it",
+)
 
 
 @pytest.fixture
@@ -28,9 +37,10 @@ def cached(monkeypatch: pytest.MonkeyPatch, profile: Profile) -> Asked:
     """What was asked of the profiler, which answers with the fixture's profile."""
     asked: Asked = []
 
-    def answer(model: str, settings: ProfileSettings) -> Profile:
+    def answer(model: str, settings: ProfileSettings, verify: bool = False) -> Profile:
         asked.append((model, settings))
-        return profile.model_copy(update={"settings": settings})
+        counted = SECOND_COUNT if verify else None
+        return profile.model_copy(update={"settings": settings, "verification": counted})
 
     monkeypatch.setattr("flexp.profiler.cache.cached_profile", answer)
     return asked
@@ -159,6 +169,32 @@ def test_json_is_the_profile(
     result = typed("profile", "tiny", "--json", "--top", "1", "--csv", "depths.csv")
     assert Profile.model_validate_json(result.stdout) == profile
     assert len((folder / "depths.csv").read_text(encoding="utf-8").splitlines()) == 1 + 4
+
+
+def test_the_second_count_is_shown_and_kept(
+    typed: Callable[..., Result], cached: Asked, folder: Path
+) -> None:
+    result = typed("profile", "tiny", "--verify", "-o", "profile.yaml")
+    assert result.exit_code == 0, result.output
+    assert widest(result.stdout) <= 80
+    text = " ".join(result.stdout.split())
+    assert "fvcore 0.1.5 counts 26 GFLOP forward: profile / fvcore is 1.0012" in text
+    assert "at worst 1.0047 (block.3)" in text
+    assert "warning: 1 part(s) of the model differ from fvcore's count by more than 0.2%" in text
+    assert read_contract(Profile, folder / "profile.yaml").verification == SECOND_COUNT
+    printed = typed("profile", "tiny", "--verify", "--json").stdout
+    assert Profile.model_validate_json(printed).verification == SECOND_COUNT
+    assert "fvcore" not in typed("profile", "tiny").stdout
+
+
+def test_a_second_count_that_agrees_warns_of_nothing() -> None:
+    agreeing = SECOND_COUNT.model_copy(
+        update={"ratio": 1.0, "worst_part": "block.0", "worst_ratio": 1.0, "warning": None}
+    )
+    assert profile_display.verification_line(agreeing) == (
+        "fvcore 0.1.5 counts 26 GFLOP forward: profile / fvcore is 1.0000, at worst 1.0000 "
+        "(block.0)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -307,6 +343,8 @@ WRONG = {
     "plot of another format": ("--plot out.gif", 5, ["--plot", "'.gif'", ".png, .svg"]),
     "plot in a file": ("--plot fleet.yaml/p.png", 5, ["--plot", "fleet.yaml is a file"]),
     "output in a file": ("-o fleet.yaml/p.json", 5, ["--output", "fleet.yaml is a file"]),
+    "a second count to stdout": ("--csv - --verify", 5, ["--csv -", "--verify"]),
+    "a second count not printed": ("--verify --check --json", 5, ["--verify", "add -o"]),
     "two to stdout": ("--csv - --json", 5, ["--csv -", "--json"]),
     "top without depths": ("--top 1 --json", 5, ["--top", "--json", "--csv FILE"]),
     "unknown device": ("--device laptop-2091", 6, ["--device", "'laptop-2091'", "laptop-2019"]),
@@ -327,7 +365,8 @@ def test_wrong_command(
 ) -> None:
     words, code, says = WRONG[name]
     files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    result = typed("profile", "tiny", "-o", "out.yaml", *words.split())
+    output = () if name == "a second count not printed" else ("-o", "out.yaml")
+    result = typed("profile", "tiny", *output, *words.split())
     assert (result.exit_code, result.stdout) == (code, ""), result.output
     assert [text for text in says if text not in result.stderr] == [], result.stderr
     assert "Traceback" not in result.output

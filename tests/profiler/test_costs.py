@@ -67,7 +67,8 @@ def names(units: tuple[UnitProfile, ...]) -> list[str]:
     ("placement", "bottom", "server", "top"),
     [
         (Placement(2), ["embedding", "block.0", "block.1"], ["block.2", "block.3"], ["head"]),
-        (Placement(1, top=2), ["embedding", "block.0"], ["block.1"], ["block.2", "block.3", "head"]),
+        (Placement(1, top=2), ["embedding", "block.0"], ["block.1"],
+         ["block.2", "block.3", "head"]),
         (Placement(3, head="server"), ["embedding", *(f"block.{i}" for i in range(3))],
          ["block.3", "head"], []),
     ],
