@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +97,7 @@ def checkpoint_blocks(blocks: nn.ModuleList) -> None:
     """Run each block's forward pass again in the backward pass; dropout is off, so no random state
     need be kept for it."""
     run = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+    block: Any
     for block in blocks:
         block.gradient_checkpointing = True
         block._gradient_checkpointing_func = run

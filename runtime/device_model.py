@@ -28,6 +28,7 @@ def random_device_model(
     with torch.device("meta"):
         model = bare_model(config, settings)
     _, blocks = block_stack(model.backbone)
+    block: Any
     for block in blocks[placement.depth : len(blocks) - placement.top]:
         strip(block)
         block._is_hf_initialized = True
