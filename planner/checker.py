@@ -166,6 +166,12 @@ def _client(
         "device": entry.device.name,
         "link": entry.link.name,
         "deepest": deepest,
+        "top": 0,
+        "head": "device",
+        "checkpointing": False,
+        "codec": fleet.policy.codec,
+        "batch": None,
+        "micro_batches": 1,
         "memory_limit_bytes": entry.device.usable_memory_bytes,
     }
     yield from _compare(client.name, client.model_dump(include=set(expected)), expected)

@@ -9,6 +9,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from ..catalog.files import Contract, read_contract
 from ..errors import PlanError
+from ..profiler.placement import HeadOn, Placement
 from ..profiler.profile import ProfileSettings
 from .fleet import Codec, ServerSide
 
@@ -33,11 +34,27 @@ class ClientPlan(Contract):
     """The device's name: a catalogue type or a measured machine."""
     link: str
     depth: PositiveInt
-    """Blocks [0, depth) train on the device; the head does too."""
+    """Blocks [0, depth) train on the device."""
+    top: NonNegativeInt = 0
+    """Last blocks of the model that train on the device too."""
+    head: HeadOn = "device"
+    """On the server only where the fleet's policy lets labels leave the device."""
+    checkpointing: bool = False
+    """The device's blocks run forward again in the backward pass, to save memory."""
+    codec: Codec = "bf16"
+    """How this client's tensors are written on the wire."""
+    batch: PositiveInt | None = None
+    """Samples a step; none: the profile's."""
+    micro_batches: PositiveInt = 1
+    """Parts of a batch that are on their way at the same time."""
     deepest: PositiveInt
     """The deepest split that this device's own limits allow."""
     memory_limit_bytes: PositiveInt
     predicted: Prediction
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(self.depth, self.top, self.head, self.checkpointing)
 
 
 class ServerPlan(Contract):

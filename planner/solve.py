@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ..catalog.files import content_hash
 from ..errors import FlexpError
+from ..profiler.costs import Codec
 from ..profiler.profile import Profile
 from .checker import check
 from .diagnose import explain_clients, explain_shared
@@ -56,19 +57,21 @@ def make_plan(profile: Profile, fleet: ResolvedFleet, time_limit_seconds: float 
         objective=_objective(choice, chosen),
         server=_server(fleet, limits, chosen),
         clients=tuple(
-            _client(client, chosen[client.name], deepest[client.name]) for client in fleet.clients
+            _client(client, chosen[client.name], deepest[client.name], fleet.policy.codec)
+            for client in fleet.clients
         ),
     )
     check(plan, profile, fleet)
     return plan
 
 
-def _client(client: ResolvedClient, option: Option, deepest: int) -> ClientPlan:
+def _client(client: ResolvedClient, option: Option, deepest: int, codec: Codec) -> ClientPlan:
     return ClientPlan(
         name=client.name,
         device=client.device.name,
         link=client.link.name,
         depth=option.depth,
+        codec=codec,
         deepest=deepest,
         memory_limit_bytes=client.device.usable_memory_bytes,
         predicted=Prediction(
