@@ -6,7 +6,7 @@ from __future__ import annotations
 from pydantic import Field, PositiveInt, model_validator
 
 from .files import Contract
-from .units import BitsPerSecond, Bytes, FlopsPerSecond, Seconds, format_bytes
+from .units import BitsPerSecond, Bytes, FlopsPerSecond, Seconds, Watts, format_bytes
 
 
 class Device(Contract):
@@ -25,6 +25,8 @@ class Device(Contract):
     cores: PositiveInt | None = None
     """CPU cores that the process may use."""
     accelerator: str | None = None
+    watts: Watts | None = None
+    """Power while training; none: unknown."""
     source: str = Field(min_length=1)
     """Where the figures come from: a measurement and its date, or a reference."""
 

@@ -177,6 +177,7 @@ class DeviceType(Contract):
             training_flops_per_second=self.training_flops_per_second,
             cores=self.cores or (None if self.accelerator else units),
             accelerator=self.accelerator,
+            watts=self.power_watts,
             source=f"{self.title}: {self.derivation}; {format_uncertainty(self.uncertainty)}. "
             f"{' '.join(self.sources)}",
         )

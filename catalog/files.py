@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import FieldError, MissingFileError, SyntaxFileError
+from .lines import line_of
 
 
 class Contract(BaseModel):
@@ -73,7 +74,7 @@ def _field_error(path: Path, data: dict[str, Any], error: ValidationError) -> Fi
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key"
-        line = _line_of(path, location)
+        line = line_of(path, location)
         found = "" if item["type"] == "missing" else f", found {_short(item['input'])}"
         field = ".".join(str(part) for part in location) or "file"
         problems.append(f"{path}:{line}: {field}: {message}{found}")
@@ -96,22 +97,6 @@ def _without_tags(location: tuple[Any, ...], data: Any, missing: bool) -> tuple[
 def _short(value: object, limit: int = 60) -> str:
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def _line_of(path: Path, location: tuple[Any, ...]) -> int:
-    """The line of the deepest part of `location` that the file holds (JSON is YAML too)."""
-    node = yaml.compose(path.read_text(encoding="utf-8", errors="replace"), Loader=yaml.CSafeLoader)
-    line = 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if found is None:
-                continue  # a missing key: its parent's line
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
 
 
 def dump_json(contract: BaseModel) -> str:

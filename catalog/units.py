@@ -22,6 +22,7 @@ FLOPS_PER_SECOND = {**_scaled("FLOP/s", _DECIMAL), **_scaled("FLOPS", _DECIMAL)}
 BYTES_PER_SECOND = _scaled("B/s", _DECIMAL)
 HERTZ = _scaled("Hz", _DECIMAL)
 WATTS = _scaled("W", _DECIMAL)
+WATT_HOURS = _scaled("Wh", _DECIMAL)
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 _QUANTITY = re.compile(r"\s*([-+]?\d+(?:[_\d]*)(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(\S*)\s*")
@@ -54,6 +55,7 @@ FlopsPerSecond = Annotated[float, BeforeValidator(_parser(FLOPS_PER_SECOND)), Fi
 BytesPerSecond = Annotated[float, BeforeValidator(_parser(BYTES_PER_SECOND)), Field(gt=0)]
 Hertz = Annotated[float, BeforeValidator(_parser(HERTZ)), Field(gt=0)]
 Watts = Annotated[float, BeforeValidator(_parser(WATTS)), Field(gt=0)]
+WattHours = Annotated[float, BeforeValidator(_parser(WATT_HOURS)), Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(_parser(SECONDS)), Field(ge=0)]
 
 

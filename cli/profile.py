@@ -134,7 +134,7 @@ def profile(
     _check_outputs(output, csv, plot)
     _check_effects(shaped, verify, check, output, csv, plot, as_json)
     asked = profile_check.asked_depths(depths, check, head)
-    from ..planner.resolve import find_device
+    from ..planner.lookup import find_device
     from ..profiler.cache import cached_profile
     from ..profiler.placement import Placement
 
@@ -161,7 +161,7 @@ def _read(
     from ..planner.fleet import Policy
     from ..profiler.by_depth import by_depth
 
-    codec, server_side = Policy().codec, Policy().server_side
+    codec, server_side = Policy().allowed_codecs[0], Policy().server_side
     runtime_bytes = device.runtime_bytes if device else 0
     depths: tuple[DepthFigures, ...] = ()
     if found.blocks > 1 or needs_depths:

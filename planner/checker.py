@@ -71,7 +71,7 @@ def _demand(profile: Profile, fleet: ResolvedFleet, depth: int) -> Demand:
         device_flops=costs.client_flops(profile, placement),
         server_flops=costs.server_flops(profile, placement),
         server_bytes=costs.server_client_bytes(profile, placement, fleet.policy.server_side),
-        wire=costs.wire_bytes(profile, placement, fleet.policy.codec),
+        wire=costs.wire_bytes(profile, placement, fleet.policy.allowed_codecs[0]),
     )
 
 
@@ -85,7 +85,7 @@ def _inputs(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Viol
         "fleet": fleet.name,
         "fleet_hash": content_hash(fleet),
         "steps_per_client": fleet.policy.steps_per_client,
-        "codec": fleet.policy.codec,
+        "codec": fleet.policy.allowed_codecs[0],
         "server_side": fleet.policy.server_side,
     }
     for field, value in expected.items():
@@ -169,7 +169,7 @@ def _client(
         "top": 0,
         "head": "device",
         "checkpointing": False,
-        "codec": fleet.policy.codec,
+        "codec": fleet.policy.allowed_codecs[0],
         "batch": None,
         "micro_batches": 1,
         "memory_limit_bytes": entry.device.usable_memory_bytes,

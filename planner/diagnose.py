@@ -116,10 +116,10 @@ def _changes(
     if steps > 0:
         changes.append(f"at most {steps} steps per client instead of {policy.steps_per_client}")
     codecs = sorted(ELEMENT_BYTES, key=lambda codec: -ELEMENT_BYTES[codec])
-    for codec in codecs[codecs.index(policy.codec) + 1 :]:
+    for codec in codecs[codecs.index(policy.allowed_codecs[0]) + 1 :]:
         wire = wire_bytes(profile, Placement(cheapest.depth), codec)
         if (wire.up + wire.down) * policy.steps_per_client <= budget:
-            changes.append(f"codec {codec} instead of {policy.codec}")
+            changes.append(f"codec {codec} instead of {policy.allowed_codecs[0]}")
     return changes
 
 

@@ -70,7 +70,7 @@ def depth_costs(profile: Profile, policy: Policy) -> tuple[DepthCost, ...]:
     costs = []
     for depth in range(1, profile.blocks):
         placement = Placement(depth)
-        wire = wire_bytes(profile, placement, policy.codec)
+        wire = wire_bytes(profile, placement, policy.allowed_codecs[0])
         costs.append(
             DepthCost(
                 depth=depth,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ..catalog.files import content_hash
-from ..errors import FlexpError
+from ..errors import FlexpError, PlanError
 from ..profiler.costs import Codec
 from ..profiler.profile import Profile
 from .checker import check
@@ -23,8 +23,10 @@ def make_plan(profile: Profile, fleet: ResolvedFleet, time_limit_seconds: float 
 
     When the time ends, the best plan found, with its gap and the status "feasible". Raises
     InfeasibleError with the reason where no plan exists, and FlexpError where the time ended with
-    neither a plan nor that proof.
+    neither a plan nor that proof. PlanError for a fleet with classes, several servers, or a policy
+    that leaves more than depths open.
     """
+    _refuse_choices(fleet)
     costs = depth_costs(profile, fleet.policy)
     options = fleet_options(costs, fleet)
     stuck = [c for c, choices in zip(fleet.clients, options, strict=True) if not choices]
@@ -52,17 +54,42 @@ def make_plan(profile: Profile, fleet: ResolvedFleet, time_limit_seconds: float 
         blocks=profile.blocks,
         settings=profile.settings,
         steps_per_client=fleet.policy.steps_per_client,
-        codec=fleet.policy.codec,
+        codec=fleet.policy.allowed_codecs[0],
         server_side=fleet.policy.server_side,
         objective=_objective(choice, chosen),
         server=_server(fleet, limits, chosen),
         clients=tuple(
-            _client(client, chosen[client.name], deepest[client.name], fleet.policy.codec)
+            _client(
+                client, chosen[client.name], deepest[client.name], fleet.policy.allowed_codecs[0]
+            )
             for client in fleet.clients
         ),
     )
     check(plan, profile, fleet)
     return plan
+
+
+def _refuse_choices(fleet: ResolvedFleet) -> None:
+    """PlanError for what this planner does not decide yet."""
+    server, policy = fleet.server, fleet.policy
+    asked = {
+        "classes of clients (count)": any(client.count > 1 for client in fleet.clients),
+        "optional clients": any(client.optional for client in fleet.clients),
+        "weights": any(client.weight != 1 for client in fleet.clients),
+        "max_depth": any(client.max_depth is not None for client in fleet.clients),
+        "several servers": len(fleet.servers) > 1 or server.count > 1 or server.accelerators > 1,
+        "several codecs": len(policy.allowed_codecs) > 1,
+        "batches": policy.batches != (),
+        "micro_batches": policy.micro_batches != (1,),
+        "top_blocks": policy.top_blocks != (0,),
+        "labels_may_leave": policy.labels_may_leave,
+        "checkpointing": policy.checkpointing != "never",
+        "energy_budget_wh": policy.energy_budget_wh is not None,
+    }
+    found = [name for name, used in asked.items() if used]
+    if found:
+        where = f"{fleet.path}: " if fleet.path else ""
+        raise PlanError(f"{where}this planner does not decide on {', '.join(found)}")
 
 
 def _client(client: ResolvedClient, option: Option, deepest: int, codec: Codec) -> ClientPlan:

@@ -109,7 +109,7 @@ def fleet(
     )
     return ResolvedFleet(
         name="test",
-        server=ResolvedServer(device=server_device, link=server_link),
+        servers=(ResolvedServer(device=server_device, link=server_link),),
         clients=tuple(
             ResolvedClient(
                 name=entry[0],

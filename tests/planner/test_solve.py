@@ -162,7 +162,9 @@ def test_more_memory_never_hurts(case, data) -> None:  # type: ignore[no-untyped
 
     clients = tuple(c.model_copy(update={"device": larger(c.device)}) for c in made.clients)
     server = made.server.model_copy(update={"device": larger(made.server.device)})
-    richer = plan_or_none(profile, made.model_copy(update={"clients": clients, "server": server}))
+    richer = plan_or_none(
+        profile, made.model_copy(update={"clients": clients, "servers": (server,)})
+    )
     assert richer is not None
     limit = plan.objective.total_step_seconds * (1 + SAME)
     assert richer.objective.total_step_seconds <= limit
@@ -193,7 +195,7 @@ def test_a_faster_clock_changes_seconds_only(case, factor) -> None:  # type: ign
     quick = made.model_copy(
         update={
             "clients": tuple(map(faster, made.clients)),
-            "server": faster(made.server),
+            "servers": (faster(made.server),),
             "policy": policy,
         }
     )
