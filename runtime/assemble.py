@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from ..catalog.models.build import load_model
 from ..catalog.models.entry import checkpoint_folder, config_hash, load_config
-from ..catalog.models.heads import Classifier, set_head
+from ..catalog.models.heads import Classifier, set_head, with_own_head
 from ..catalog.progress import Progress
 from ..errors import PlanError, UnsupportedModelError
 from ..planner.plan import Plan
-from ..profiler.placement import Placement
 from .alignment import parse_lambdas
 from .batches import Batcher, Encoded
 from .client import Client, ClientSettings
@@ -22,6 +22,7 @@ from .evaluate import TestSets
 from .partition import Partition, divide
 from .records import TrainSettings
 from .server import Server, ServerSettings
+from .server_head import HeadSettings, ServerHead
 from .split import shared_copy
 from .wire import Wire
 
@@ -41,6 +42,11 @@ class Job:
     train: dict[str, Encoded]
     tests: TestSets
     batcher: Batcher
+
+    def head(self, client: str) -> nn.Module:
+        """The client's head, wherever it is."""
+        seat = self.server.seats[client]
+        return (seat.head or self.clients[client]).model.head
 
 
 def check_model(plan: Plan, model: str) -> PretrainedConfig:
@@ -142,14 +148,16 @@ def _clients(
         seed=settings.seed,
         optimizer=plan.settings.optimizer,
     )
+    head_settings = HeadSettings(
+        learning_rate=settings.head_rate, steps=settings.steps, optimizer=plan.settings.optimizer
+    )
     clients = {}
     for entry in plan.clients:
-        model = shared_copy(template)
-        model.head = torch.nn.Linear(template.head.in_features, template.head.out_features)
-        model.head.load_state_dict(template.head.state_dict())
-        server.admit(entry.name, entry.depth)
+        model, head = with_own_head(shared_copy(template)), None
+        if entry.head == "server":
+            own = with_own_head(Classifier(server.middle.backbone, template.head))
+            head = ServerHead(entry.name, own, server.middle, head_settings)
+        server.admit(entry.name, entry.depth, entry.top, head)
         wire = Wire(entry.name, server.handle, plan.codec)
-        clients[entry.name] = Client(
-            entry.name, model, Placement(entry.depth), wire, client_settings
-        )
+        clients[entry.name] = Client(entry.name, model, entry.placement, wire, client_settings)
     return clients

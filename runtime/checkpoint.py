@@ -11,7 +11,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..catalog.files import write_atomic
 from ..errors import RunError
@@ -71,9 +71,15 @@ def _sections(server: Server, clients: Mapping[str, Client]) -> list[tuple[str, 
         sections.append((f"personal/{name}", seat.personal.tensors()))
         if seat.optimizer is not None:
             sections.append((f"personal-optimizer/{name}", state_tensors(seat.optimizer)))
+        if seat.head is not None:
+            sections.append((f"head/{name}", dict(seat.head.model.head.state_dict())))
+            if seat.head.optimizer is not None:
+                section = state_tensors(seat.head.optimizer)
+                sections.append((f"head-optimizer/{name}", section))
     for name, client in clients.items():
         sections.append((f"client/{name}", client.adapter.tensors()))
-        sections.append((f"head/{name}", dict(client.model.head.state_dict())))
+        if server.seats[name].head is None:
+            sections.append((f"head/{name}", dict(client.model.head.state_dict())))
         sections.append((f"client-optimizer/{name}", state_tensors(client.optimizer)))
     return sections
 
@@ -92,8 +98,11 @@ def _restore(server: Server, clients: Mapping[str, Client], tensors: Section) ->
     for name, seat in server.seats.items():
         seat.personal.load(section(f"personal/{name}"))
         optimizer(seat.optimizer, f"personal-optimizer/{name}")
+        if seat.head is not None:
+            seat.head.model.head.load_state_dict(section(f"head/{name}"))
+            optimizer(seat.head.optimizer, f"head-optimizer/{name}")
     for name, client in clients.items():
         client.adapter.load(section(f"client/{name}"))
-        head: nn.Module = client.model.head
-        head.load_state_dict(section(f"head/{name}"))
+        if server.seats[name].head is None:
+            client.model.head.load_state_dict(section(f"head/{name}"))
         optimizer(client.optimizer, f"client-optimizer/{name}")

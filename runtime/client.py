@@ -16,7 +16,7 @@ from ..catalog.models.lora import activate, lora_linears, new_adapter
 from ..errors import RunError
 from ..profiler.placement import Placement
 from .optim import OPTIMIZERS, apply, learning_rate_factor
-from .split import attach
+from .split import Bottom, attach
 from .wire import Wire
 
 
@@ -45,9 +45,13 @@ class Client:
         wire: Wire,
         settings: ClientSettings,
     ) -> None:
-        self.name, self.model, self.depth, self.wire = name, model, placement.depth, wire
+        self.name, self.depth, self.wire = name, placement.depth, wire
         self.settings = settings
-        attach(model.backbone, wire, placement.depth, placement.top)
+        self.model: TaskModel | Bottom = model
+        if placement.head == "server":
+            self.model = Bottom(model, wire, placement.depth)
+        else:
+            attach(model.root, wire, placement.depth, placement.top)
         _, blocks = block_stack(model.backbone)
         linears = lora_linears(blocks, range(len(blocks)))  # emptied blocks have none
         self.adapter = new_adapter(linears, settings.rank).seed(settings.seed)
@@ -70,13 +74,13 @@ class Client:
             optimizer.add_param_group({"params": more, "lr": other_rate})
         return optimizer, [rate, *(rate for _, rate in others)]
 
-    def train_step(self, step: int, inputs: Inputs, labels_B: Tensor) -> float:
+    def train_step(self, step: int, inputs: Inputs, labels: Tensor) -> float:
         """One optimiser step on one batch; the loss before it.
 
         Raises RunError where the loss is not finite.
         """
         self.wire.step = step
-        loss = self.model.loss(inputs, labels_B)
+        loss = self.model.loss(inputs, labels)
         value = loss.item()
         if not torch.isfinite(loss):
             raise RunError(

@@ -19,7 +19,12 @@ from .client import Client
 
 
 def export_client(
-    client: Client, remote: dict[str, list[LoraPair]], folder: Path, base_model: str, rank: int
+    client: Client,
+    remote: dict[str, list[LoraPair]],
+    head: nn.Module,
+    folder: Path,
+    base_model: str,
+    rank: int,
 ) -> None:
     """Write `folder` so that `PeftModel.from_pretrained(AutoModel..., folder)` loads it, with the
     classification head beside it in head.safetensors.
@@ -53,8 +58,8 @@ def export_client(
     config.save_pretrained(str(folder))
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     write_atomic(folder / "adapter_model.safetensors", safetensors.torch.save(contiguous))
-    head = {name: tensor.contiguous() for name, tensor in client.model.head.state_dict().items()}
-    write_atomic(folder / "head.safetensors", safetensors.torch.save(head))
+    weights = {name: tensor.contiguous() for name, tensor in head.state_dict().items()}
+    write_atomic(folder / "head.safetensors", safetensors.torch.save(weights))
 
 
 def _has_conv1d(backbone: nn.Module) -> bool:

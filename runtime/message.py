@@ -27,15 +27,20 @@ class Kind(StrEnum):
     """client -> server: gradient of the loss by the server's output."""
     PREDICT = "predict"
     """client -> server: as FORWARD, with nothing kept for a backward pass."""
+    LABELS = "labels"
+    """client -> server: as FORWARD, with the labels, for a head on the server. The whole step is
+    one round trip: GRADIENT comes back, and the loss with it."""
     ACTIVATION = "activation"
     """server -> client: output of the server's last block."""
     GRADIENT = "gradient"
     """server -> client: gradient of the loss by the client's activation."""
+    LOGITS = "logits"
+    """server -> client: answer to PREDICT where the head is the server's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """`hidden` is an activation or a gradient [B, T, H]; `masks` are public model inputs
+    """`hidden` is an activation or a gradient [B, T, H], or logits; `masks` are public model inputs
     (attention mask, position ids); `shapes` are the shapes of inputs that stay on the device."""
 
     kind: Kind
@@ -44,6 +49,10 @@ class Message:
     hidden: Tensor
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     shapes: Mapping[str, list[int]] = field(default_factory=dict)
+    labels: Tensor | None = None
+    """[B], or [B, T] where every token has one; with LABELS only."""
+    loss: float | None = None
+    """Of the step, with the GRADIENT that answers LABELS."""
 
 
 def encode(message: Message, codec: str) -> bytes:
@@ -53,6 +62,8 @@ def encode(message: Message, codec: str) -> bytes:
         tensors["scale"] = scale.contiguous()
     for name, mask in message.masks.items():
         tensors[f"mask.{name}"] = mask.contiguous()
+    if message.labels is not None:
+        tensors["labels"] = message.labels.contiguous()
     header = {
         "kind": message.kind.value,
         "client": message.client,
@@ -60,6 +71,8 @@ def encode(message: Message, codec: str) -> bytes:
         "codec": codec,
         "shapes": json.dumps(message.shapes, separators=(",", ":")),
     }
+    if message.loss is not None:
+        header["loss"] = repr(message.loss)
     return safetensors.torch.save(tensors, metadata=header)
 
 
@@ -70,6 +83,7 @@ def decode(data: bytes) -> Message:
         header = read_header(data)
         payload = tensors.pop("hidden")
         hidden = CODECS[header["codec"]].decode(payload, tensors.pop("scale", None))
+        labels = tensors.pop("labels", None)
         return Message(
             kind=Kind(header["kind"]),
             client=header["client"],
@@ -77,6 +91,8 @@ def decode(data: bytes) -> Message:
             hidden=hidden,
             masks={name.removeprefix("mask."): tensor for name, tensor in tensors.items()},
             shapes=json.loads(header["shapes"]),
+            labels=labels,
+            loss=float(header["loss"]) if "loss" in header else None,
         )
     except (SafetensorError, KeyError, ValueError) as error:
         raise RunError(f"a message on the wire could not be read: {error!r}") from error

@@ -50,7 +50,7 @@ class Middle:
     ) -> list[BlockCall]:
         """How the model's own forward calls each block for inputs of these masks and shapes."""
         calls: list[BlockCall] = []
-        inputs = {name: torch.zeros(shape, dtype=torch.long) for name, shape in shapes.items()}
+        inputs = self.inputs(masks, shapes)
 
         def record(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
             calls.append((args, kwargs))
@@ -60,11 +60,33 @@ class Middle:
                 block = self.blocks[0]
                 output = type(block).forward(block, h_BTH, *args, **kwargs)
                 self.returns_tuple = isinstance(output, tuple)
-            return (h_BTH,) if self.returns_tuple else h_BTH
+            return self._shaped(h_BTH)
 
         with self._blocks_replaced(record), suppress(_DryRunError):
-            self.backbone(**inputs, **masks)
+            self.backbone(**inputs)
         return calls
+
+    def inputs(
+        self, masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
+    ) -> dict[str, Tensor]:
+        """Model inputs as far as a server knows them: masks, and zeros for what stays on the
+        device."""
+        zeros = {name: self._zeros(name, shape) for name, shape in shapes.items()}
+        return zeros | {name: mask.long() for name, mask in masks.items()}
+
+    def _zeros(self, name: str, shape: list[int]) -> Tensor:
+        dtype = self.backbone.dtype if name == "pixel_values" else torch.long
+        return torch.zeros(shape, dtype=dtype)
+
+    @contextmanager
+    def replaced_by(self, h_BTH: Tensor) -> Iterator[None]:
+        """Inside, the blocks give `h_BTH`, whatever goes in. Call it after `recipe`."""
+        with self._blocks_replaced(lambda *_, **__: self._shaped(h_BTH)):
+            yield
+
+    def _shaped(self, h_BTH: Tensor) -> Any:
+        """As the blocks of this architecture return it."""
+        return (h_BTH,) if self.returns_tuple else h_BTH
 
     @contextmanager
     def _blocks_replaced(self, forward: Any) -> Iterator[None]:

@@ -25,6 +25,7 @@ from .alignment import prox
 from .message import Kind, Message, decode, encode
 from .middle import Middle
 from .optim import adamw, apply, learning_rate_factor
+from .server_head import ServerHead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,13 @@ class _Flight:
 class Seat:
     """What the server keeps for one client."""
 
-    def __init__(self, depth: int, personal: Adapter, learning_rate: float) -> None:
-        self.depth = depth
+    def __init__(
+        self, span: range, personal: Adapter, learning_rate: float, head: ServerHead | None
+    ) -> None:
+        self.span = span
+        """The blocks that the server runs for the client."""
+        self.head = head
+        """None where the client has its head."""
         self.personal = personal
         self.rate = learning_rate
         self.optimizer = adamw(personal.parameters(), learning_rate) if personal.pairs else None
@@ -78,18 +84,20 @@ class Server:
         self.optimizer = adamw(self.trunk.parameters(), settings.learning_rate) if trained else None
         self.seats: dict[str, Seat] = {}
 
-    def admit(self, client: str, depth: int) -> None:
-        """Take a client that keeps blocks [0, depth). It may come at any time."""
+    def admit(self, client: str, depth: int, top: int = 0, head: ServerHead | None = None) -> None:
+        """Take a client that keeps blocks [0, depth) and the last `top`, and that leaves its head
+        here where one is given. It may come at any time."""
+        span = range(depth, len(self.middle.blocks) - top)
         own = {
             path: linear
             for path, linear in self.linears.items()
-            if int(path.partition(".")[0]) >= depth
+            if int(path.partition(".")[0]) in span
         }
         side, rate = self.settings.server_side, self.settings.learning_rate
         personal = self._new_adapter(own if side != "shared" else {})
         if side == "aligned":
             rate *= self.settings.personal_rate_factor
-        self.seats[client] = Seat(depth, personal, rate)
+        self.seats[client] = Seat(span, personal, rate, head)
 
     def _new_adapter(self, linears: dict[str, LoraLinear]) -> Adapter:
         return new_adapter(linears, self.settings.rank).seed(self.settings.seed)
@@ -102,6 +110,8 @@ class Server:
             raise RunError(f"the server does not know client {message.client!r}")
         if message.kind is Kind.BACKWARD:
             return self._backward(seat, message)
+        if message.kind is Kind.LABELS:
+            return self._labels(seat, message)
         if message.kind in (Kind.FORWARD, Kind.PREDICT):
             return self._forward(seat, message)
         raise RunError(f"the server does not answer a message of kind {message.kind.value!r}")
@@ -112,19 +122,42 @@ class Server:
         return {
             path: [a.pairs[path] for a in (self.trunk, seat.personal) if path in a.pairs]
             for path in self.linears
-            if int(path.partition(".")[0]) >= seat.depth
+            if int(path.partition(".")[0]) in seat.span
         }
 
     def _forward(self, seat: Seat, message: Message) -> bytes:
+        training = message.kind is Kind.FORWARD
+        flight = self._run(seat, message, training)
+        if training:
+            seat.flight = flight
+        elif seat.head is not None:
+            logits = seat.head.predict(flight.output_BTH, message.masks, message.shapes)
+            return self._reply(message, Kind.LOGITS, logits)
+        return self._reply(message, Kind.ACTIVATION, flight.output_BTH)
+
+    def _run(self, seat: Seat, message: Message, training: bool) -> _Flight:
+        """The client's blocks, with what a backward pass needs where it is `training`."""
         activate(self.linears, self.trunk, seat.personal)
         calls = self.middle.recipe(message.masks, message.shapes)
-        training = message.kind is Kind.FORWARD
         entry = message.hidden.requires_grad_(training)
         with torch.set_grad_enabled(training):
-            output = self.middle.run(entry, range(seat.depth, len(calls)), calls)
-        if training:
-            seat.flight = _Flight(message.step, entry, output)
-        return self._reply(message, Kind.ACTIVATION, output)
+            output = self.middle.run(entry, seat.span, calls)
+        return _Flight(message.step, entry, output)
+
+    def _labels(self, seat: Seat, message: Message) -> bytes:
+        """A whole step of a client whose head is here."""
+        if message.step == seat.applied:
+            return seat.reply
+        if seat.head is None or message.labels is None:
+            raise RunError(
+                f"client {message.client!r}, step {message.step}: a step with labels needs them, "
+                "and a head on the server"
+            )
+        flight = self._run(seat, message, training=True)
+        loss, gradient = seat.head.train_step(
+            flight.output_BTH, message.masks, message.shapes, message.labels, message.step
+        )
+        return self._update(seat, message, flight, gradient, loss)
 
     def _backward(self, seat: Seat, message: Message) -> bytes:
         if message.step == seat.applied:
@@ -140,9 +173,20 @@ class Server:
                 f"client {message.client!r}, step {message.step}: the gradient is not finite",
                 "lower the learning rate",
             )
-        torch.autograd.backward(flight.output_BTH, message.hidden)
+        return self._update(seat, message, flight, message.hidden)
+
+    def _update(
+        self,
+        seat: Seat,
+        message: Message,
+        flight: _Flight,
+        gradient_BTH: Tensor,
+        loss: float | None = None,
+    ) -> bytes:
+        """Backward through the client's blocks, and one step of what trains in them."""
+        torch.autograd.backward(flight.output_BTH, gradient_BTH)
         with torch.enable_grad():  # embedded, this runs inside the client's own backward pass
-            penalty = prox(seat.personal, self.settings.lambdas, seat.depth)
+            penalty = prox(seat.personal, self.settings.lambdas, seat.span.start)
         if penalty is not None:
             penalty.backward()
         factor = learning_rate_factor(message.step, self.settings.steps)
@@ -153,9 +197,13 @@ class Server:
         entry_gradient = flight.entry_BTH.grad
         assert entry_gradient is not None
         seat.flight, seat.applied = None, message.step
-        seat.reply = self._reply(message, Kind.GRADIENT, entry_gradient)
+        seat.reply = self._reply(message, Kind.GRADIENT, entry_gradient, loss)
         return seat.reply
 
-    def _reply(self, request: Message, kind: Kind, hidden: Tensor) -> bytes:
-        reply = Message(kind=kind, client=request.client, step=request.step, hidden=hidden)
+    def _reply(
+        self, request: Message, kind: Kind, hidden: Tensor, loss: float | None = None
+    ) -> bytes:
+        reply = Message(
+            kind=kind, client=request.client, step=request.step, hidden=hidden, loss=loss
+        )
         return encode(reply, self.settings.codec)

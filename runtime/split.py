@@ -2,7 +2,8 @@
 
 Block interception: the model's own forward runs from end to end, so masks, rotary embeddings,
 position ids, head and loss are its own. Block `depth` hands its input to the wire and returns
-what comes back; the later blocks pass it on.
+what comes back; the later blocks pass it on. Where the head is on the server too, the forward pass
+ends at the wire.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.models.blocks import block_stack
+from ..catalog.models.heads import Inputs, TaskModel
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -28,6 +30,9 @@ class Remote(Protocol):
 
     def forward(self, h_BTH: Tensor, inputs: Mapping[str, Tensor]) -> Tensor: ...
     def backward(self, gradient_BTH: Tensor) -> Tensor: ...
+    def labels(
+        self, h_BTH: Tensor, inputs: Mapping[str, Tensor], labels: Tensor
+    ) -> tuple[float, Tensor]: ...
     def predict(self, h_BTH: Tensor, inputs: Mapping[str, Tensor]) -> Tensor: ...
 
 
@@ -56,43 +61,121 @@ class _Cut(torch.autograd.Function):
         return None, None, ctx.remote.backward(gradients[0])
 
 
-def attach(backbone: nn.Module, remote: Remote, depth: int, top: int = 0) -> None:
-    """Make `backbone` a client's: blocks [0, depth) and the last `top` stay, those between go to
-    `remote`.
+class _RemoteLoss(torch.autograd.Function):
+    """Autograd's view of the remote blocks and head: their gradient comes with the loss."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, remote: Remote, inputs: Mapping[str, Tensor], labels: Tensor, h_BTH: Tensor
+    ) -> Tensor:
+        loss, gradient_BTH = remote.labels(h_BTH, inputs, labels)
+        ctx.save_for_backward(gradient_BTH)
+        return torch.tensor(loss)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None, Tensor]:
+        (gradient_BTH,) = ctx.saved_tensors
+        return None, None, None, gradients[0] * gradient_BTH
+
+
+def attach(root: nn.Module, remote: Remote, depth: int, top: int = 0) -> None:
+    """Make `root`, whose forward takes the model's inputs, a client's: blocks [0, depth) and the
+    last `top` stay, those between go to `remote`.
 
     The replaced blocks are emptied: a client holds no parameter of theirs. What follows them gets
     no gradient to send back where neither `remote` nor anything below it trains.
     """
-    _, blocks = block_stack(backbone)
-    call: dict[str, Any] = {}
-    signature = inspect.signature(backbone.forward)
-
-    def note_inputs(_: nn.Module, args: Any, kwargs: Any) -> None:
-        bound = signature.bind_partial(*args, **kwargs).arguments
-        call["inputs"] = {k: v for k, v in bound.items() if isinstance(v, Tensor)}
+    _, blocks = block_stack(root)
+    call = _noted_inputs(root)
+    beside: list[Any] = []
 
     def note_output(_: nn.Module, args: Any, output: Any) -> None:
-        call["beside"] = output[1:] if isinstance(output, tuple) else None
+        beside[:] = output[1:] if isinstance(output, tuple) else ()
+        call["tuple"] = isinstance(output, tuple)
 
     def shaped(h_BTH: Tensor) -> Any:
         """As the blocks of this architecture return it: a tensor, or a tuple led by one."""
-        return h_BTH if call["beside"] is None else (h_BTH, *call["beside"])
+        return (h_BTH, *beside) if call["tuple"] else h_BTH
 
     def cut(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return shaped(remote.predict(h_BTH, call["inputs"]))
         if remote.frozen and not h_BTH.requires_grad:
             return shaped(remote.forward(h_BTH, call["inputs"]))
-        if not h_BTH.requires_grad:  # a frozen bottom must not cut the server's backward off
-            h_BTH = h_BTH.detach().requires_grad_()
-        return shaped(_Cut.apply(remote, call["inputs"], h_BTH))
+        return shaped(_Cut.apply(remote, call["inputs"], _differentiable(h_BTH)))
 
     def passed_on(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
         return shaped(h_BTH)
 
-    backbone.register_forward_pre_hook(note_inputs, with_kwargs=True)
     blocks[depth - 1].register_forward_hook(note_output)
     for index in range(depth, len(blocks) - top):
         replacement: Callable[..., Any] = cut if index == depth else passed_on
         blocks[index].forward = replacement
         strip(blocks[index])
+
+
+class _ReachedError(Exception):
+    """Ends the client's forward pass at the split."""
+
+    def __init__(self, h_BTH: Tensor) -> None:
+        self.h_BTH = h_BTH
+
+
+class Bottom(nn.Module):
+    """A task model of which the client keeps the embedding and blocks [0, depth): the other blocks
+    and the head are behind `remote`."""
+
+    def __init__(self, model: TaskModel, remote: Remote, depth: int) -> None:
+        super().__init__()
+        self.backbone = model.backbone
+        self.head = nn.Module()
+        """Empty."""
+        self.remote = remote
+        self._call = _noted_inputs(self.backbone)
+        _, blocks = block_stack(self.backbone)
+        for block in blocks[depth:]:
+            strip(block)
+        blocks[depth].forward = _reached
+
+    def _split(self, inputs: Inputs) -> Tensor:
+        """What goes to the server [B, T, H]."""
+        try:
+            self.backbone(**inputs)
+        except _ReachedError as reached:
+            return reached.h_BTH
+        raise AssertionError("the forward pass went past the split")
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The server's logits."""
+        return self.remote.predict(self._split(inputs), self._call["inputs"])
+
+    def loss(self, inputs: Inputs, labels: Tensor) -> Tensor:
+        h_BTH = _differentiable(self._split(inputs))
+        return _RemoteLoss.apply(self.remote, self._call["inputs"], labels, h_BTH)
+
+
+def _reached(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
+    raise _ReachedError(h_BTH)
+
+
+def _noted_inputs(root: nn.Module) -> dict[str, Any]:
+    """A mapping whose "inputs" will be the tensors, by name, that `root` was last called with;
+    labels do not count."""
+    call: dict[str, Any] = {}
+    signature = inspect.signature(root.forward)
+
+    def note(_: nn.Module, args: Any, kwargs: Any) -> None:
+        bound = signature.bind_partial(*args, **kwargs).arguments
+        call["inputs"] = {
+            name: value
+            for name, value in bound.items()
+            if isinstance(value, Tensor) and name != "labels"
+        }
+
+    root.register_forward_pre_hook(note, with_kwargs=True)
+    return call
+
+
+def _differentiable(h_BTH: Tensor) -> Tensor:
+    """A frozen bottom must not cut the server's backward pass off."""
+    return h_BTH if h_BTH.requires_grad else h_BTH.detach().requires_grad_()

@@ -89,7 +89,12 @@ def train(
     for name, client in job.clients.items():
         target = folder / "clients" / name
         export_client(
-            client, job.server.effective(name), target, plan.model, plan.settings.lora_rank
+            client,
+            job.server.effective(name),
+            job.head(name),
+            target,
+            plan.model,
+            plan.settings.lora_rank,
         )
     summary = summarise(
         job,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors import RunError
 from .message import Kind, Message, decode, encode
 
 Deliver = Callable[[bytes], bytes]
@@ -42,16 +43,32 @@ class Wire:
 
     def forward(self, h_BTH: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """The server's output for this activation; the server keeps what `backward` needs."""
-        return self._send(Kind.FORWARD, h_BTH, inputs)
+        return self._send(Kind.FORWARD, h_BTH, inputs).hidden.to(h_BTH)
 
     def backward(self, gradient_BTH: Tensor) -> Tensor:
         """The gradient by the activation last sent; the server applies its own update."""
-        return self._send(Kind.BACKWARD, gradient_BTH, {})
+        return self._send(Kind.BACKWARD, gradient_BTH, {}).hidden.to(gradient_BTH)
+
+    def labels(
+        self, h_BTH: Tensor, inputs: Mapping[str, Tensor], labels: Tensor
+    ) -> tuple[float, Tensor]:
+        """A whole step where the server has the head: the loss, and its gradient by `h_BTH`."""
+        reply = self._send(Kind.LABELS, h_BTH, inputs, labels)
+        if reply.loss is None:
+            raise RunError(f"client {self.client!r}, step {self.step}: the server sent no loss")
+        return reply.loss, reply.hidden.to(h_BTH)
 
     def predict(self, h_BTH: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-        return self._send(Kind.PREDICT, h_BTH, inputs)
+        """The server's output, or the logits where it has the head."""
+        return self._send(Kind.PREDICT, h_BTH, inputs).hidden.to(h_BTH)
 
-    def _send(self, kind: Kind, hidden: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+    def _send(
+        self,
+        kind: Kind,
+        hidden: Tensor,
+        inputs: Mapping[str, Tensor],
+        labels: Tensor | None = None,
+    ) -> Message:
         request = Message(
             kind=kind,
             client=self.client,
@@ -59,6 +76,7 @@ class Wire:
             hidden=hidden,
             masks={k: _compact(inputs[k]) for k in PUBLIC_INPUTS if k in inputs},
             shapes={k: list(v.shape) for k, v in inputs.items() if k not in PUBLIC_INPUTS},
+            labels=labels,
         )
         sent = encode(request, self.codec)
         received = self.deliver(sent)
@@ -68,7 +86,7 @@ class Wire:
         else:
             self.traffic.up_bytes += len(sent)
             self.traffic.down_bytes += len(received)
-        return decode(received).hidden.to(hidden)
+        return decode(received)
 
 
 def _compact(mask: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import nn
 
 from ...errors import UnsupportedModelError
 from .blocks import block_stack, check_one_stack
@@ -80,8 +81,8 @@ def _finish(loaded: PreTrainedModel, settings: ModelSettings) -> TaskModel:
     if settings.task == "causal-lm":
         model = CausalLM(loaded)
     else:
-        model = Classifier(loaded, _output_width(loaded.config), settings.labels)
-        model.head.to(loaded.dtype)
+        head = nn.Linear(_output_width(loaded.config), settings.labels, dtype=loaded.dtype)
+        model = Classifier(loaded, head)
     if settings.method != "full":
         model.requires_grad_(False)
     if settings.method == "head" or isinstance(model, Classifier):

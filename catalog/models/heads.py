@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,10 +27,15 @@ def mean_pool(h_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:
 class Classifier(nn.Module):
     """Backbone, mean pooling and one linear layer over the classes."""
 
-    def __init__(self, backbone: nn.Module, hidden_size: int, labels: int) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(hidden_size, labels)
+        self.head = head
+
+    @property
+    def root(self) -> nn.Module:
+        """The library's model, which takes the inputs."""
+        return self.backbone
 
     def features(self, inputs: Inputs) -> Tensor:
         """Pooled features [B, H]."""
@@ -54,6 +60,11 @@ class CausalLM(nn.Module):
         self.model = model
 
     @property
+    def root(self) -> nn.Module:
+        """The library's model, which takes the inputs."""
+        return self.model
+
+    @property
     def backbone(self) -> nn.Module:
         return self.model.base_model
 
@@ -70,6 +81,16 @@ class CausalLM(nn.Module):
 
 
 TaskModel = Classifier | CausalLM
+
+
+def with_own_head(model: TaskModel) -> TaskModel:
+    """`model` with a head of its own that starts alike, around the same backbone."""
+    if isinstance(model, Classifier):
+        return Classifier(model.backbone, copy.deepcopy(model.head))
+    outer: Any = copy.copy(model.model)
+    outer._modules = dict(model.model._modules)
+    outer.set_output_embeddings(copy.deepcopy(model.head))
+    return CausalLM(outer)
 
 
 @torch.no_grad()

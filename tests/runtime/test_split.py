@@ -47,6 +47,11 @@ class PlainRemote:
         assert self.entry.grad is not None
         return self._through(self.entry.grad, {}).hidden
 
+    def labels(
+        self, h_BTH: Tensor, inputs: Mapping[str, Tensor], labels: Tensor
+    ) -> tuple[float, Tensor]:
+        raise AssertionError("the head is the client's")
+
     def predict(self, h_BTH: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         return self.forward(h_BTH, inputs).detach()
 

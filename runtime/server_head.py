@@ -1,0 +1,84 @@
+"""A client's head on the server: what follows the blocks, the loss, and the head's own optimizer.
+
+The step is the model's own forward pass on zeros, its blocks replaced by the output of the last
+block that the server ran: final norm, pooling, head and loss are the library's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..catalog.models.heads import TaskModel
+from ..errors import RunError
+from .middle import Middle
+from .optim import OPTIMIZERS, apply, learning_rate_factor
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSettings:
+    learning_rate: float
+    steps: int
+    """Steps that the client will run."""
+    optimizer: str = "adamw"
+
+
+class ServerHead:
+    """One client's. `model` is made of the server's backbone, which `middle` runs, and of a head
+    that no other client has."""
+
+    def __init__(
+        self, client: str, model: TaskModel, middle: Middle, settings: HeadSettings
+    ) -> None:
+        self.client, self.model, self.middle, self.settings = client, model, middle, settings
+        trained = [p for p in model.head.parameters() if p.requires_grad]
+        make = OPTIMIZERS[settings.optimizer]
+        self.optimizer = make(trained, settings.learning_rate) if trained else None
+
+    def train_step(
+        self,
+        h_BTH: Tensor,
+        masks: Mapping[str, Tensor],
+        shapes: Mapping[str, list[int]],
+        labels: Tensor,
+        step: int,
+    ) -> tuple[float, Tensor]:
+        """One step of the head: the loss before it, and its gradient by `h_BTH`, the output of the
+        client's last block. Raises RunError where the loss is not finite."""
+        leaf_BTH = h_BTH.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = self._on_top_of(leaf_BTH, masks, shapes, self.loss_of(labels))
+        if not torch.isfinite(loss):
+            raise RunError(
+                f"client {self.client!r}, step {step}: the loss is {loss.item()}",
+                "lower the learning rates, or look for broken rows in this client's data",
+            )
+        loss.backward()
+        if self.optimizer is not None:
+            factor = learning_rate_factor(step, self.settings.steps)
+            apply(self.optimizer, [self.settings.learning_rate], factor)
+        assert leaf_BTH.grad is not None
+        return loss.item(), leaf_BTH.grad
+
+    def loss_of(self, labels: Tensor) -> Callable[[Mapping[str, Tensor]], Tensor]:
+        return lambda inputs: self.model.loss(inputs, labels)
+
+    @torch.no_grad()
+    def predict(
+        self, h_BTH: Tensor, masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
+    ) -> Tensor:
+        """Logits."""
+        return self._on_top_of(h_BTH, masks, shapes, self.model)
+
+    def _on_top_of(
+        self,
+        h_BTH: Tensor,
+        masks: Mapping[str, Tensor],
+        shapes: Mapping[str, list[int]],
+        compute: Callable[[Mapping[str, Tensor]], Tensor],
+    ) -> Tensor:
+        with self.middle.replaced_by(h_BTH):
+            return compute(self.middle.inputs(masks, shapes))
