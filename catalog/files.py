@@ -12,17 +12,31 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..errors import FieldError, MissingFileError, SyntaxFileError
-from .lines import line_of
+from ..errors import MissingFileError, SyntaxFileError
+from .field_errors import field_error
 
 
 class Contract(BaseModel):
     """A frozen record that refuses unknown keys; every file format of flexp is one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 C = TypeVar("C", bound=Contract)
+
+
+class _Loader(yaml.CSafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML keeps the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                problem = f"key {key.value!r} stands twice in one mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -34,10 +48,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise MissingFileError(path)
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        if path.suffix == ".json":
-            data = json.loads(text)
-        else:
-            data = yaml.load(text, Loader=yaml.CSafeLoader)
+        data = _parsed(text, path.suffix)
     except json.JSONDecodeError as error:
         raise SyntaxFileError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
     except yaml.YAMLError as error:
@@ -53,50 +64,19 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return data
 
 
+def _parsed(text: str, suffix: str) -> object:
+    if suffix == ".json":
+        return json.loads(text)
+    return yaml.load(text, Loader=_Loader)  # a kind of CSafeLoader
+
+
 def read_contract(contract: type[C], path: Path) -> C:
     """`path` as a `contract`; raises FieldError naming file, line, field and value found."""
     data = read_mapping(path)
     try:
         return contract.model_validate(data)
     except ValidationError as error:
-        raise _field_error(path, data, error) from error
-
-
-def _field_error(path: Path, data: dict[str, Any], error: ValidationError) -> FieldError:
-    problems = []
-    for item in error.errors():
-        location = _without_tags(item["loc"], data, item["type"] == "missing")
-        in_union = len(location) < len(item["loc"])
-        if in_union and item["type"] == "string_type" and isinstance(item["input"], dict):
-            continue  # a name or a record is allowed, and this record has its own problems
-        if item["type"] == "too_short" and len(item["input"]) >= item["ctx"]["min_length"]:
-            continue  # its items have problems of their own, said above
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown key"
-        line = line_of(path, location)
-        found = "" if item["type"] == "missing" else f", found {_short(item['input'])}"
-        field = ".".join(str(part) for part in location) or "file"
-        problems.append(f"{path}:{line}: {field}: {message}{found}")
-    return FieldError("\n".join(problems), "`flexp schema` prints what each file may hold")
-
-
-def _without_tags(location: tuple[Any, ...], data: Any, missing: bool) -> tuple[Any, ...]:
-    """`location` without the parts that pydantic adds for the members of a union."""
-    kept = []
-    for index, part in enumerate(location):
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            if not missing or index < len(location) - 1:
-                continue
-        kept.append(part)
-    return tuple(kept)
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+        raise field_error(path, data, error) from error
 
 
 def dump_json(contract: BaseModel) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -34,12 +35,16 @@ class Place:
         """ "FILE:LINE"; the field where there is no file."""
         if self.path is None:
             return ".".join(map(str, self.location))
-        return f"{self.path}:{line_of(self.path, self.location)}"
+        return file_line(self.path, self.location)
 
 
-def line_of(path: Path, location: Location) -> int:
-    """The line of the deepest part of `location` that the file holds (JSON is YAML too)."""
-    node = yaml.compose(path.read_text(encoding="utf-8", errors="replace"), Loader=yaml.CSafeLoader)
+def file_line(path: Path, location: Location) -> str:
+    """ "FILE:LINE" of the deepest part of `location` that the file holds; "FILE" where that is not
+    known, as in JSON that YAML does not understand."""
+    try:
+        node = _root(path.read_text(encoding="utf-8", errors="replace"))
+    except (OSError, yaml.YAMLError):
+        return str(path)
     line = 1
     for part in location:
         if isinstance(node, yaml.MappingNode):
@@ -50,4 +55,10 @@ def line_of(path: Path, location: Location) -> int:
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             node = node.value[part]
             line = node.start_mark.line + 1
-    return line
+    return f"{path}:{line}"
+
+
+@lru_cache(maxsize=1)
+def _root(text: str) -> yaml.Node | None:
+    """Kept, as one error may name many lines of a large file; JSON is YAML too."""
+    return yaml.compose(text, Loader=yaml.CSafeLoader)

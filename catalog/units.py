@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 _DECIMAL = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -33,30 +35,81 @@ def parse(value: object, units: dict[str, float]) -> object:
 
     Raises ValueError with the units that are understood.
     """
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number with one of the units {', '.join(units)}")
     if not isinstance(value, str):
         return value
     match = _QUANTITY.fullmatch(value)
     if match is None or (match[2] and match[2] not in units):
-        raise ValueError(f"expected a number with one of the units {', '.join(u for u in units)}")
-    return float(match[1]) * units.get(match[2], 1.0)
+        close = get_close_matches(match[2], units, n=1, cutoff=0.5) if match else []
+        suggestion = f" (did you mean {close[0]}?)" if close else ""
+        raise ValueError(f"expected a number with one of the units {', '.join(units)}{suggestion}")
+    number = float(match[1]) * units.get(match[2], 1.0)
+    if not math.isfinite(number):
+        raise ValueError("expected a number that is not too large")
+    return number
 
 
 def _parser(units: dict[str, float], whole: bool = False) -> Callable[[object], object]:
     def validate(value: object) -> object:
         number = parse(value, units)
-        return round(number) if whole and isinstance(number, float) else number
+        if whole and isinstance(number, float) and math.isfinite(number):
+            return round(number)
+        return number
 
     return validate
 
 
-Bytes = Annotated[int, BeforeValidator(_parser(BYTES, whole=True)), Field(gt=0)]
-BitsPerSecond = Annotated[float, BeforeValidator(_parser(BITS_PER_SECOND)), Field(gt=0)]
-FlopsPerSecond = Annotated[float, BeforeValidator(_parser(FLOPS_PER_SECOND)), Field(gt=0)]
-BytesPerSecond = Annotated[float, BeforeValidator(_parser(BYTES_PER_SECOND)), Field(gt=0)]
-Hertz = Annotated[float, BeforeValidator(_parser(HERTZ)), Field(gt=0)]
-Watts = Annotated[float, BeforeValidator(_parser(WATTS)), Field(gt=0)]
-WattHours = Annotated[float, BeforeValidator(_parser(WATT_HOURS)), Field(gt=0)]
-Seconds = Annotated[float, BeforeValidator(_parser(SECONDS)), Field(ge=0)]
+def _schema(
+    units: dict[str, float], example: str, above: str = "exclusiveMinimum"
+) -> WithJsonSchema:
+    """A quantity for editors: a number in base units, or text with a unit."""
+    text = rf"^\s*\+?\d[_\d]*(\.\d+)?([eE][-+]?\d+)?\s*({'|'.join(units)})?\s*$"
+    return WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", above: 0},
+                {"type": "string", "pattern": text, "examples": [example]},
+            ]
+        },
+        mode="validation",
+    )
+
+
+_POSITIVE = Field(gt=0, allow_inf_nan=False)
+
+Bytes = Annotated[
+    int, BeforeValidator(_parser(BYTES, whole=True)), Field(gt=0), _schema(BYTES, "8 GiB")
+]
+BitsPerSecond = Annotated[
+    float,
+    BeforeValidator(_parser(BITS_PER_SECOND)),
+    _POSITIVE,
+    _schema(BITS_PER_SECOND, "20 Mbit/s"),
+]
+FlopsPerSecond = Annotated[
+    float,
+    BeforeValidator(_parser(FLOPS_PER_SECOND)),
+    _POSITIVE,
+    _schema(FLOPS_PER_SECOND, "40 GFLOP/s"),
+]
+BytesPerSecond = Annotated[
+    float,
+    BeforeValidator(_parser(BYTES_PER_SECOND)),
+    _POSITIVE,
+    _schema(BYTES_PER_SECOND, "25.6 GB/s"),
+]
+Hertz = Annotated[float, BeforeValidator(_parser(HERTZ)), _POSITIVE, _schema(HERTZ, "2.4 GHz")]
+Watts = Annotated[float, BeforeValidator(_parser(WATTS)), _POSITIVE, _schema(WATTS, "15 W")]
+WattHours = Annotated[
+    float, BeforeValidator(_parser(WATT_HOURS)), _POSITIVE, _schema(WATT_HOURS, "5 Wh")
+]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_parser(SECONDS)),
+    Field(ge=0, allow_inf_nan=False),
+    _schema(SECONDS, "35 ms", "minimum"),
+]
 
 
 def _format(value: float, unit: str, steps: list[tuple[float, str]]) -> str:

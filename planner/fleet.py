@@ -4,13 +4,13 @@ docs/fleet.md describes it for the people who write one."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     ValidationInfo,
@@ -41,7 +41,7 @@ def _named(entries: object) -> object:
     if not isinstance(entries, dict):
         return entries
     return {
-        key: {"name": key, **figures} if isinstance(figures, dict) else figures
+        key: {"name": str(key), **figures} if isinstance(figures, dict) else figures
         for key, figures in entries.items()
     }
 
@@ -65,7 +65,7 @@ class ClientEntry(Contract):
     """Blocks that it may hold at most; none: all but the server's one."""
     optional: bool = False
     """Whether a plan may leave it out."""
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Its weight in a weighted total."""
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class ServerEntry(Contract):
     """Workers that train at the same time on it, each with the device's speed."""
     energy_watts: Watts | None = None
     """Power while training, of the whole machine; none: the device's."""
-    cost_per_hour: NonNegativeFloat | None = None
+    cost_per_hour: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Price of an hour, in any one currency; none: unknown."""
 
 
@@ -139,6 +139,22 @@ class Policy(Contract):
         return self.codecs or (self.codec or "bf16",)
 
 
+def _without_name(schema: dict[str, Any]) -> None:
+    schema["required"].remove("name")
+
+
+class OwnDevice(Device):
+    """A device under `devices`, whose key is its name."""
+
+    model_config = ConfigDict(json_schema_extra=_without_name)
+
+
+class OwnLink(Link):
+    """A link under `links`, whose key is its name."""
+
+    model_config = ConfigDict(json_schema_extra=_without_name)
+
+
 class Fragment(Contract):
     """Devices, links and clients: what a fleet file may also include from other files."""
 
@@ -146,9 +162,9 @@ class Fragment(Contract):
     include: tuple[str, ...] = ()
     """Files with more devices, links and clients, relative to this one; their clients come
     first."""
-    devices: Annotated[dict[Name, Device], BeforeValidator(_named)] = Field(default_factory=dict)
+    devices: Annotated[dict[Name, OwnDevice], BeforeValidator(_named)] = Field(default_factory=dict)
     """Devices by name, for all files of the fleet; they go before the catalogue's."""
-    links: Annotated[dict[Name, Link], BeforeValidator(_named)] = Field(default_factory=dict)
+    links: Annotated[dict[Name, OwnLink], BeforeValidator(_named)] = Field(default_factory=dict)
     """Links by name, for all files of the fleet; they go before the catalogue's."""
     clients: tuple[ClientEntry, ...] = ()
 

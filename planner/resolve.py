@@ -7,8 +7,17 @@ from pathlib import Path
 from ..catalog.device import Device, Link
 from ..catalog.files import read_contract
 from ..catalog.lines import Place
+from ..catalog.problems import Problems
 from ..errors import FieldError
-from .fleet import ClientEntry, Fleet, Policy, ResolvedClient, ResolvedFleet, ResolvedServer
+from .fleet import (
+    ClientEntry,
+    Fleet,
+    Policy,
+    ResolvedClient,
+    ResolvedFleet,
+    ResolvedServer,
+    ServerEntry,
+)
 from .include import Part, parts
 from .lookup import Lookup, device_lookup, link_lookup
 from .names import by_name, check_members
@@ -41,13 +50,17 @@ def resolve(fleet: Fleet, folder: Path, path: Path | None = None) -> ResolvedFle
             "list them under clients, or include a file that does",
         )
     check_members("clients", ((entry, place) for entry, _, place in entries))
+    problems = Problems()
+    servers = _servers(fleet, files[-1], devices, links, problems)
+    clients = []
+    for entry, part, place in entries:
+        with problems.caught():
+            clients.append(_client(entry, part.folder, place, fleet.policy, devices, links))
+    problems.done()
     return ResolvedFleet(
         name=fleet.name,
-        servers=_servers(fleet, files[-1], devices, links),
-        clients=tuple(
-            _client(entry, part.folder, place, fleet.policy, devices, links)
-            for entry, part, place in entries
-        ),
+        servers=tuple(servers),
+        clients=tuple(clients),
         policy=fleet.policy.model_copy(
             update={"codec": None, "codecs": fleet.policy.allowed_codecs}
         ),
@@ -59,7 +72,7 @@ def _own_devices(files: list[Part]) -> dict[str, Device]:
     return by_name(
         "devices",
         (
-            (name, device, part.place("devices", name))
+            (name, Device(**device.model_dump()), part.place("devices", name))
             for part in files
             for name, device in part.content.devices.items()
         ),
@@ -70,7 +83,7 @@ def _own_links(files: list[Part]) -> dict[str, Link]:
     return by_name(
         "links",
         (
-            (name, link, part.place("links", name))
+            (name, Link(**link.model_dump()), part.place("links", name))
             for part in files
             for name, link in part.content.links.items()
         ),
@@ -78,38 +91,44 @@ def _own_links(files: list[Part]) -> dict[str, Link]:
 
 
 def _servers(
-    fleet: Fleet, part: Part, devices: Lookup[Device], links: Lookup[Link]
-) -> tuple[ResolvedServer, ...]:
-    """With the device's power where the entry has none."""
+    fleet: Fleet, part: Part, devices: Lookup[Device], links: Lookup[Link], problems: Problems
+) -> list[ResolvedServer]:
     places = [
         part.place("servers", number, who=f"server {entry.name!r}")
         if fleet.servers
         else part.place("server", who="server")
         for number, entry in enumerate(fleet.server_entries)
     ]
-    check_members("servers", zip(fleet.server_entries, places, strict=True))
-    found = []
-    for entry, place in zip(fleet.server_entries, places, strict=True):
-        device = devices(entry.device, part.folder, place / "device")
-        link = links(entry.link, part.folder, place / "link")
-        if link.data_budget_bytes is not None:
-            raise FieldError(
-                f"{place / 'link'}link {link.name!r} has a data budget, which only clients' "
-                "links may have",
-                "give the server another link, or set the budget on the clients' links",
-            )
-        found.append(
-            ResolvedServer(
-                name=entry.name,
-                count=entry.count,
-                device=device,
-                link=link,
-                accelerators=entry.accelerators,
-                energy_watts=device.watts if entry.energy_watts is None else entry.energy_watts,
-                cost_per_hour=entry.cost_per_hour,
-            )
+    entries = list(zip(fleet.server_entries, places, strict=True))
+    check_members("servers", entries)
+    servers = []
+    for entry, place in entries:
+        with problems.caught():
+            servers.append(_server(entry, part.folder, place, devices, links))
+    return servers
+
+
+def _server(
+    entry: ServerEntry, folder: Path, place: Place, devices: Lookup[Device], links: Lookup[Link]
+) -> ResolvedServer:
+    """With the device's power where the entry has none."""
+    device = devices(entry.device, folder, place / "device")
+    link = links(entry.link, folder, place / "link")
+    if link.data_budget_bytes is not None:
+        raise FieldError(
+            f"{place / 'link'}link {link.name!r} has a data budget, which only clients' links may "
+            "have",
+            "give the server another link, or set the budget on the clients' links",
         )
-    return tuple(found)
+    return ResolvedServer(
+        name=entry.name,
+        count=entry.count,
+        device=device,
+        link=link,
+        accelerators=entry.accelerators,
+        energy_watts=device.watts if entry.energy_watts is None else entry.energy_watts,
+        cost_per_hour=entry.cost_per_hour,
+    )
 
 
 def _client(
