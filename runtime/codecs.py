@@ -14,6 +14,10 @@ class Codec:
     """`encode` gives the payload and what is needed beside it (scales), `decode` takes both back
     to float32."""
 
+    dtype: torch.dtype
+    """The payload's."""
+    scaled: bool = False
+    """One float32 scale a token goes beside the payload: [..., 1]."""
     encode: Callable[[Tensor], tuple[Tensor, Tensor | None]]
     decode: Callable[[Tensor, Tensor | None], Tensor]
 
@@ -31,7 +35,11 @@ def _from_int8(payload_BTH: Tensor, scale_BT1: Tensor | None) -> Tensor:
 
 
 CODECS = {
-    "fp32": Codec(encode=lambda x: (x.float(), None), decode=lambda p, _: p),
-    "bf16": Codec(encode=lambda x: (x.bfloat16(), None), decode=lambda p, _: p.float()),
-    "int8": Codec(encode=_int8, decode=_from_int8),
+    "fp32": Codec(dtype=torch.float32, encode=lambda x: (x.float(), None), decode=lambda p, _: p),
+    "bf16": Codec(
+        dtype=torch.bfloat16,
+        encode=lambda x: (x.bfloat16(), None),
+        decode=lambda p, _: p.float(),
+    ),
+    "int8": Codec(dtype=torch.int8, scaled=True, encode=_int8, decode=_from_int8),
 }

@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 
 from ..errors import RunError
+from .bounds import PUBLIC_INPUTS
 from .message import Kind, Message, decode, encode
 
 Deliver = Callable[[bytes], bytes]
-
-PUBLIC_INPUTS = ("attention_mask", "position_ids")
-"""Model inputs that the server needs and that say nothing of the content but its length."""
 
 
 @dataclass

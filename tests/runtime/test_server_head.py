@@ -117,7 +117,11 @@ def test_labels_for_a_head_that_is_elsewhere_are_refused() -> None:
     _, server, _ = assembled(bare("bert"), 1)
     server.admit("bo", 1)
     message = Message(
-        kind=Kind.LABELS, client="bo", step=0, hidden=torch.zeros(2, 5, 32), labels=torch.zeros(2)
+        kind=Kind.LABELS,
+        client="bo",
+        step=0,
+        hidden=torch.zeros(2, 5, 32),
+        labels=torch.zeros(2, dtype=torch.long),
     )
     with pytest.raises(RunError, match=r"'bo', step 0.* a head on the server"):
         server.handle(encode(message, "fp32"))

@@ -137,7 +137,7 @@ def test_only_activations_gradients_masks_and_shapes_cross_the_wire(
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         metadata = header.pop("__metadata__")
         kinds.add((direction, metadata["kind"]))
-        assert set(metadata) == {"kind", "client", "step", "codec", "shapes"}
+        assert set(metadata) == {"kind", "client", "step", "part", "codec", "shapes"}
         assert metadata["client"] in CLIENTS
         assert 0 <= int(metadata["step"]) < STEPS
         batch, length, hidden = header["hidden"]["shape"]
