@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # The choices and defaults below repeat profiler/profile.py, which `flexp --help` must not import
 # (pydantic is slow to start); tests/cli/test_options.py holds the two together.
-TaskName = Literal["classification", "causal-lm"]
+TaskName = Literal["classification", "token-classification", "image-classification", "causal-lm"]
 MethodName = Literal["lora", "full", "head"]
 OptimizerName = Literal["adamw", "sgd"]
 DtypeName = Literal["float32", "bfloat16"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from .placement import Placement, divide
-from .profile import Optimizer, Profile, ProfileSettings, UnitProfile
+from .profile import TOKEN_TASKS, Optimizer, Profile, ProfileSettings, UnitProfile
 
 Codec = Literal["fp32", "bf16", "int8"]
 ServerSide = Literal["shared", "personal", "aligned"]
@@ -178,7 +178,7 @@ def wire_bytes(profile: Profile, placement: Placement, codec: Codec) -> WireByte
     mask = settings.batch * settings.length if profile.inputs == "tokens" else 0
     bottom_trains = any(unit.trainable_bytes for unit in bottom)
     if not top:
-        labels = LABEL_BYTES * (mask if settings.task == "causal-lm" else settings.batch)
+        labels = LABEL_BYTES * (mask if settings.task in TOKEN_TASKS else settings.batch)
         down = message if bottom_trains else MESSAGE_OVERHEAD_BYTES
         return WireBytes(message + mask + labels, down, round_trips=1)
     if not bottom_trains and not any(unit.trainable_bytes for unit in server):

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..catalog.models.heads import Inputs, TaskModel
 from ..errors import FieldError, UnsupportedModelError
-from .profile import ProfileSettings
+from .profile import TOKEN_TASKS, ProfileSettings
 
 NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
 """transformers' switch for its checks of tensor values, which fake tensors do not have."""
@@ -107,7 +107,7 @@ def training_batch(model: TaskModel, settings: ProfileSettings) -> tuple[Inputs,
         )
     ids_BT = torch.zeros(batch, length, dtype=torch.long)
     inputs = {"input_ids": ids_BT, "attention_mask": torch.ones_like(ids_BT)}
-    labels = ids_BT.clone() if settings.task == "causal-lm" else ids_BT[:, 0].clone()
+    labels = ids_BT.clone() if settings.task in TOKEN_TASKS else ids_BT[:, 0].clone()
     return inputs, labels
 
 

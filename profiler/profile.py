@@ -10,7 +10,11 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ..catalog.files import Contract
 
-Task = Literal["classification", "causal-lm"]
+Task = Literal["classification", "token-classification", "image-classification", "causal-lm"]
+"""A class for each sample, text or image; a class for each token; a class for each image; the next
+token."""
+TOKEN_TASKS: frozenset[Task] = frozenset({"token-classification", "causal-lm"})
+"""Those with a label for each token."""
 Method = Literal["lora", "full", "head"]
 """What trains: adapters on frozen blocks and the head, every weight, or the head alone."""
 Optimizer = Literal["adamw", "sgd"]
@@ -21,7 +25,7 @@ class ProfileSettings(Contract):
 
     task: Task = "classification"
     labels: PositiveInt = 20
-    """Classes of the classification head (unused for causal-lm)."""
+    """Classes of the head (unused for causal-lm)."""
     batch: PositiveInt = 16
     """Samples a step."""
     length: PositiveInt = 64

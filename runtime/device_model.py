@@ -9,7 +9,7 @@ from torch import nn
 
 from ..catalog.models.blocks import block_stack
 from ..catalog.models.build import ModelSettings, bare_model
-from ..catalog.models.heads import CausalLM, Classifier, TaskModel
+from ..catalog.models.heads import CausalLM, TaskModel
 from ..profiler.placement import Placement
 from .split import strip
 
@@ -49,6 +49,6 @@ def _initialise(model: TaskModel) -> None:
             del tensor._is_hf_initialized
     root.initialize_weights()
     root.tie_weights()
-    if isinstance(model, Classifier):
+    if not isinstance(model, CausalLM):
         nn.init.normal_(model.head.weight, std=model.head.in_features**-0.5)
         nn.init.zeros_(model.head.bias)

@@ -6,7 +6,7 @@ from a dry run of the model's own forward on zeros, with every block replaced by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -39,7 +39,9 @@ class Middle:
     def __init__(self, backbone: Any) -> None:
         self.backbone = backbone
         _, self.blocks = block_stack(backbone)
-        self.returns_tuple: bool | None = None
+        self.outputs: int | None = None
+        """How many values a block returns as a tuple; 0 where it returns a tensor alone, None while
+        that is unknown."""
         embedding = backbone.get_input_embeddings()
         if isinstance(embedding, nn.Embedding):
             backbone.set_input_embeddings(_Zeros(embedding))
@@ -56,10 +58,10 @@ class Middle:
             calls.append((args, kwargs))
             if len(calls) == len(self.blocks):
                 raise _DryRunError
-            if self.returns_tuple is None:
+            if self.outputs is None:
                 block = self.blocks[0]
                 output = type(block).forward(block, h_BTH, *args, **kwargs)
-                self.returns_tuple = isinstance(output, tuple)
+                self.outputs = len(output) if isinstance(output, tuple) else 0
             return self._shaped(h_BTH)
 
         with self._blocks_replaced(record), suppress(_DryRunError):
@@ -78,15 +80,21 @@ class Middle:
         dtype = self.backbone.dtype if name == "pixel_values" else torch.long
         return torch.zeros(shape, dtype=dtype)
 
-    @contextmanager
-    def replaced_by(self, h_BTH: Tensor) -> Iterator[None]:
-        """Inside, the blocks give `h_BTH`, whatever goes in. Call it after `recipe`."""
+    def on_top_of(
+        self,
+        h_BTH: Tensor,
+        masks: Mapping[str, Tensor],
+        shapes: Mapping[str, list[int]],
+        compute: Callable[[Mapping[str, Tensor]], Tensor],
+    ) -> Tensor:
+        """What `compute`, the forward pass of a model around the backbone, makes of inputs of these
+        masks and shapes where `h_BTH` is the last block's output. Call it after `recipe`."""
         with self._blocks_replaced(lambda *_, **__: self._shaped(h_BTH)):
-            yield
+            return compute(self.inputs(masks, shapes))
 
     def _shaped(self, h_BTH: Tensor) -> Any:
         """As the blocks of this architecture return it."""
-        return (h_BTH,) if self.returns_tuple else h_BTH
+        return (h_BTH, *[None] * (self.outputs - 1)) if self.outputs else h_BTH
 
     @contextmanager
     def _blocks_replaced(self, forward: Any) -> Iterator[None]:

@@ -6,7 +6,7 @@ block that the server ran: final norm, pooling, head and loss are the library's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -50,7 +50,9 @@ class ServerHead:
         client's last block. Raises RunError where the loss is not finite."""
         leaf_BTH = h_BTH.detach().requires_grad_()
         with torch.enable_grad():
-            loss = self._on_top_of(leaf_BTH, masks, shapes, self.loss_of(labels))
+            loss = self.middle.on_top_of(
+                leaf_BTH, masks, shapes, lambda inputs: self.model.loss(inputs, labels)
+            )
         if not torch.isfinite(loss):
             raise RunError(
                 f"client {self.client!r}, step {step}: the loss is {loss.item()}",
@@ -63,22 +65,9 @@ class ServerHead:
         assert leaf_BTH.grad is not None
         return loss.item(), leaf_BTH.grad
 
-    def loss_of(self, labels: Tensor) -> Callable[[Mapping[str, Tensor]], Tensor]:
-        return lambda inputs: self.model.loss(inputs, labels)
-
     @torch.no_grad()
     def predict(
         self, h_BTH: Tensor, masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
     ) -> Tensor:
         """Logits."""
-        return self._on_top_of(h_BTH, masks, shapes, self.model)
-
-    def _on_top_of(
-        self,
-        h_BTH: Tensor,
-        masks: Mapping[str, Tensor],
-        shapes: Mapping[str, list[int]],
-        compute: Callable[[Mapping[str, Tensor]], Tensor],
-    ) -> Tensor:
-        with self.middle.replaced_by(h_BTH):
-            return compute(self.middle.inputs(masks, shapes))
+        return self.middle.on_top_of(h_BTH, masks, shapes, self.model)

@@ -15,9 +15,11 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_iter
 
 from ..catalog.models.blocks import block_stack
 from ..catalog.models.heads import Inputs, TaskModel
+from ..errors import UnsupportedModelError
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -98,6 +100,7 @@ def attach(root: nn.Module, remote: Remote, depth: int, top: int = 0) -> None:
         return (h_BTH, *beside) if call["tuple"] else h_BTH
 
     def cut(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
+        _check_frozen(args, kwargs)
         if not torch.is_grad_enabled():
             return shaped(remote.predict(h_BTH, call["inputs"]))
         if remote.frozen and not h_BTH.requires_grad:
@@ -155,7 +158,18 @@ class Bottom(nn.Module):
 
 
 def _reached(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
+    _check_frozen(args, kwargs)
     raise _ReachedError(h_BTH)
+
+
+def _check_frozen(*beside: Any) -> None:
+    """Raises UnsupportedModelError where more than the hidden state carries a gradient across the
+    cut: deberta gives every block one table of relative positions."""
+    if any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in tree_iter(beside)):
+        raise UnsupportedModelError(
+            "the model gives weights that train to every block; they can't be on two machines",
+            "train adapters (--method lora), which leaves these weights frozen",
+        )
 
 
 def _noted_inputs(root: nn.Module) -> dict[str, Any]:

@@ -12,11 +12,22 @@ from torch import nn
 from ...errors import UnsupportedModelError
 from .blocks import block_stack, check_one_stack
 from .entry import without_dropout
-from .heads import CausalLM, Classifier, TaskModel
+from .heads import CausalLM, Classifier, TaskModel, TokenClassifier
 from .lora import activate, default_targets, lora_linears, new_adapter, wrap_linears
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
+
+
+CLASSIFIERS: dict[str, type[Classifier] | type[TokenClassifier]] = {
+    "classification": Classifier,
+    "image-classification": Classifier,
+    "token-classification": TokenClassifier,
+}
+NEEDS_WORDS = {
+    "causal-lm": "words to predict",
+    "token-classification": "words to label",
+}
 
 
 class ModelSettings(Protocol):
@@ -39,7 +50,7 @@ class ModelSettings(Protocol):
 def build_model(config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
     """The whole task model with random weights, adapters attached: what an unsplit run trains.
 
-    Method "full" trains every weight; "lora" the adapters and a classification head; "head" the
+    Method "full" trains every weight; "lora" the adapters and a head over classes; "head" the
     head alone, which for causal-lm is the output embedding: where that is tied to the input
     embedding, the one table trains, and its gradient goes through every block.
 
@@ -82,15 +93,39 @@ def _finish(loaded: PreTrainedModel, settings: ModelSettings) -> TaskModel:
         model = CausalLM(loaded)
     else:
         head = nn.Linear(_output_width(loaded.config), settings.labels, dtype=loaded.dtype)
-        model = Classifier(loaded, head)
+        model = CLASSIFIERS[settings.task](loaded, head)
     if settings.method != "full":
         model.requires_grad_(False)
-    if settings.method == "head" or isinstance(model, Classifier):
+    if settings.method == "head" or not isinstance(model, CausalLM):
         model.head.requires_grad_(True)
     if settings.method == "lora":
         targets = settings.lora_targets or default_targets(loaded.config.model_type, blocks)
         wrap_linears(blocks, targets)
     return model.train()
+
+
+def _check_task(config: PretrainedConfig, task: str) -> None:
+    """Raises UnsupportedModelError for a task that a model of this type can't do."""
+    import transformers
+
+    name = config.model_type
+    base_class = transformers.AutoModel._model_mapping.get(type(config), None)
+    if getattr(base_class, "main_input_name", "input_ids") == "pixel_values":
+        if task in NEEDS_WORDS:
+            raise UnsupportedModelError(
+                f"{name} reads images: it has no {NEEDS_WORDS[task]} ({task})",
+                "choose --task image-classification, or a model of text (bert, llama)",
+            )
+    elif task == "image-classification":
+        raise UnsupportedModelError(
+            f"{name} reads text: it has no images to classify ({task})",
+            "choose --task classification, or a model of images (vit, dinov2)",
+        )
+    if task == "causal-lm" and type(config) in transformers.AutoModelForMaskedLM._model_mapping:
+        raise UnsupportedModelError(
+            f"{name} is an encoder: it reads both ways and has no causal-lm head",
+            "choose --task classification, or a decoder (llama, gpt2)",
+        )
 
 
 def _output_width(config: PretrainedConfig) -> int:
@@ -103,19 +138,9 @@ def _auto_class(config: PretrainedConfig, settings: ModelSettings) -> tuple[Any,
     import transformers
 
     check_one_stack(config)
+    _check_task(config, settings.task)
     lm = settings.task == "causal-lm"
     auto = transformers.AutoModelForCausalLM if lm else transformers.AutoModel
-    base_class = transformers.AutoModel._model_mapping.get(type(config), None)
-    if lm and getattr(base_class, "main_input_name", "input_ids") == "pixel_values":
-        raise UnsupportedModelError(
-            f"{config.model_type} reads images: it has no words to predict (causal-lm)",
-            "choose --task classification, or a decoder (llama, gpt2)",
-        )
-    if lm and type(config) in transformers.AutoModelForMaskedLM._model_mapping:
-        raise UnsupportedModelError(
-            f"{config.model_type} is an encoder: it reads both ways and has no causal-lm head",
-            "choose --task classification, or a decoder (llama, gpt2)",
-        )
     try:
         model_class: Any = auto._model_mapping[type(config)]
     except KeyError:

@@ -12,6 +12,9 @@ from torch.nn import functional as F  # noqa: N812
 
 Inputs = Mapping[str, Tensor]
 
+UNLABELLED = -100
+"""The label of a token that has none, such as padding."""
+
 
 def mean_pool(h_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:
     """Mean over the unmasked tokens, scaled to length sqrt(H), so that a linear layer on top sees
@@ -24,8 +27,8 @@ def mean_pool(h_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:
     return F.normalize(mean_BH, dim=-1) * h_BTH.shape[-1] ** 0.5
 
 
-class Classifier(nn.Module):
-    """Backbone, mean pooling and one linear layer over the classes."""
+class _LinearHead(nn.Module):
+    """Backbone and one linear layer over the classes."""
 
     def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
         super().__init__()
@@ -38,16 +41,37 @@ class Classifier(nn.Module):
         return self.backbone
 
     def features(self, inputs: Inputs) -> Tensor:
+        """What the head sees [..., H]."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Logits [..., C]."""
+        return self.head(self.features(inputs))
+
+
+class Classifier(_LinearHead):
+    """A class for each text or image: the head sees the mean over the tokens."""
+
+    def features(self, inputs: Inputs) -> Tensor:
         """Pooled features [B, H]."""
         hidden_BTH = self.backbone(**inputs).last_hidden_state
         return mean_pool(hidden_BTH, inputs.get("attention_mask"))
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Logits [B, C]."""
-        return self.head(self.features(inputs))
-
     def loss(self, inputs: Inputs, labels_B: Tensor) -> Tensor:
         return F.cross_entropy(self(inputs).float(), labels_B)
+
+
+class TokenClassifier(_LinearHead):
+    """A class for each token."""
+
+    def features(self, inputs: Inputs) -> Tensor:
+        """Features of every token [B, T, H]."""
+        return self.backbone(**inputs).last_hidden_state
+
+    def loss(self, inputs: Inputs, labels_BT: Tensor) -> Tensor:
+        """The mean over the labelled tokens; UNLABELLED ones do not count."""
+        logits_BTC = self(inputs).float()
+        return F.cross_entropy(logits_BTC.flatten(0, 1), labels_BT.flatten())
 
 
 class CausalLM(nn.Module):
@@ -80,13 +104,13 @@ class CausalLM(nn.Module):
         return self.model(**inputs, labels=labels_BT).loss
 
 
-TaskModel = Classifier | CausalLM
+TaskModel = Classifier | TokenClassifier | CausalLM
 
 
 def with_own_head(model: TaskModel) -> TaskModel:
     """`model` with a head of its own that starts alike, around the same backbone."""
-    if isinstance(model, Classifier):
-        return Classifier(model.backbone, copy.deepcopy(model.head))
+    if not isinstance(model, CausalLM):
+        return type(model)(model.backbone, copy.deepcopy(model.head))
     outer: Any = copy.copy(model.model)
     outer._modules = dict(model.model._modules)
     outer.set_output_embeddings(copy.deepcopy(model.head))

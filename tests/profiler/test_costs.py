@@ -224,7 +224,7 @@ TENSOR = 6 * 4 * 2 + 512
 
 
 def test_labels_that_leave_the_device_save_two_messages() -> None:
-    labels = {"classification": 2 * 8, "causal-lm": 6 * 8}
+    labels = {"classification": 2 * 8, "causal-lm": 6 * 8, "token-classification": 6 * 8}
     for task, size in labels.items():
         wire = costs.wire_bytes(wide(task=task), Placement(1, head="server"), "bf16")
         assert wire == (TENSOR + 6 + size, TENSOR, 1)

@@ -103,6 +103,7 @@ def test_flops_of_a_block_equal_the_formula(family: str, method: str) -> None:
     [
         ("classification", "full", 2 * B * H * 5, 4 * B * H * 5),
         ("classification", "lora", 2 * B * H * 5, 4 * B * H * 5),
+        ("token-classification", "lora", 2 * B * T * H * 5, 4 * B * T * H * 5),
         ("causal-lm", "full", 2 * B * T * H * V, 4 * B * T * H * V),
         ("causal-lm", "lora", 2 * B * T * H * V, 2 * B * T * H * V),  # the table is frozen
     ],
@@ -178,7 +179,7 @@ def composed_peak_bytes(profile: Profile) -> int:
     [
         (family, task)
         for family in CONFIGS
-        for task in ("classification", "causal-lm")
+        for task in ("classification", "token-classification", "causal-lm")
         if (family, task) != ("bert", "causal-lm")  # refused, see below
     ],
 )
@@ -310,6 +311,8 @@ def test_published_sizes(name: str, parameters: int) -> None:
         (SwinConfig(), {}, UnsupportedModelError, "pyramid"),
         (BertConfig(), {"length": 513}, FieldError, "at most 512 tokens, found 513"),
         (ViTConfig(), {"task": "causal-lm"}, UnsupportedModelError, "reads images"),
+        (ViTConfig(), {"task": "token-classification"}, UnsupportedModelError, "no words to label"),
+        (BertConfig(), {"task": "image-classification"}, UnsupportedModelError, "reads text"),
         (BertConfig(), {"task": "causal-lm"}, UnsupportedModelError, "is an encoder"),
         (
             GPTBigCodeConfig(),

@@ -356,6 +356,14 @@ def test_images_have_no_words_to_predict(name: str) -> None:
         profile_config(name, cut(name, 2), settings(task="causal-lm"))
 
 
+@pytest.mark.parametrize("name", ["vit-base", "dinov2-small", "clip-vit-b-32", "deit-tiny"])
+def test_a_class_for_each_image_costs_what_a_class_for_each_sample_does(name: str) -> None:
+    config = cut(name, 2)
+    tasks = ("classification", "image-classification")
+    one, other = (profile_config(name, config, settings(task=task)) for task in tasks)
+    assert one.units == other.units
+
+
 @pytest.mark.parametrize("name", ["electra-small", "modernbert-base", "deberta-v3-small"])
 def test_encoders_predict_no_next_word(name: str) -> None:
     with pytest.raises(UnsupportedModelError, match="is an encoder"):
