@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import INTERRUPTED, FlexpError
-from . import catalog, plan, probe, profile, quickstart, render, schema, train
+from . import catalog, fleet, plan, probe, profile, quickstart, render, schema, train
 
 DEBUG_VARIABLE = "FLEXP_DEBUG"
 
@@ -87,6 +87,7 @@ app.command()(profile.profile)
 app.command()(plan.plan)
 app.command()(train.train)
 app.command()(schema.schema)
+app.add_typer(fleet.fleet, name="fleet")
 app.add_typer(catalog.catalog, name="catalog")
 
 

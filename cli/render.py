@@ -141,6 +141,16 @@ def grid() -> Table:
     return made
 
 
+def rows() -> Table:
+    """A table of two columns without lines: a label, and text that folds under itself."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    return made
+
+
 def share_bar(share: float, width: int = BAR_WIDTH) -> str:
     """`share` of a bar of `width` columns, to an eighth of one: `share_bar(0.3, 4)` is "█▎  ".
 
