@@ -1,144 +1,112 @@
-"""Predicted against measured peak memory: real training processes beside their profiles.
+"""Predicted against measured peak memory: real client processes beside their profiles.
 
-    python benchmarks/memory.py             every case
-    python benchmarks/memory.py --case 3    only that one
+    python benchmarks/memory.py                       every case
+    python benchmarks/memory.py -m gpt2 -m bert-base  those of some models
 
-Each case trains a whole model of random weights for three steps in a process of its own, with
-glibc's allocator pinned as the runtime pins it, and compares the peak resident memory with the
-profile's composition. A tiny model of the same architecture gives the memory of the process itself.
+Each case is a client of `flexp train` in a process of its own (runtime/check_client.py): random
+weights, three steps, an echo for a server. Its peak resident memory is set beside the prediction
+that the planner uses, `client_peak_bytes`, with the memory of a training process as it is measured
+here. The table is markdown.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import json
-import subprocess
-import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flexp.catalog.units import format_bytes
-from flexp.profiler.profile import Profile, ProfileSettings
+from flexp.profiler import probe_runtime
+from flexp.profiler.cache import cached_profile
+from flexp.profiler.placement import Placement
+from flexp.profiler.profile import Method, ProfileSettings
+from flexp.runtime.check import OVER, UNDER, Measured, check_memory
 
-CASES: list[dict[str, Any]] = [
-    {"model": model, "blocks": 4, "task": task, "method": method, "batch": batch, "length": length}
-    for model, task in (
-        ("bert-base", "classification"),
-        ("gpt2", "causal-lm"),
-        ("qwen2.5-0.5b", "classification"),
-    )
-    for method in ("full", "lora")
-    for batch, length in ((16, 64), (4, 256))
-]
-STEPS = 3
-PINNED_BYTES = 1 << 20
-TINY = {
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 1000,
-}
+MODELS = {"bert-base": "classification", "gpt2": "causal-lm", "smollm2-135m": "causal-lm"}
+DEEPEST = {"bert-base": 11, "gpt2": 11, "smollm2-135m": 29}
+SHAPES = ((16, 64), (4, 256))
+THREADS = 1
 
 
-def config_of(case: dict[str, Any], tiny: bool) -> Any:
-    from flexp.catalog.models.entry import load_config
-    from flexp.profiler.config_slice import with_blocks
+class Case(NamedTuple):
+    """One client."""
 
-    config = with_blocks(load_config(case["model"]), range(case["blocks"]))
-    if tiny:
-        for name, value in TINY.items():
-            if hasattr(config, name):
-                setattr(config, name, value)
-    return config
+    model: str
+    placement: Placement
+    settings: ProfileSettings
 
-
-def settings_of(case: dict[str, Any]) -> ProfileSettings:
-    fields = {name: case[name] for name in ("task", "method", "batch", "length")}
-    return ProfileSettings.model_validate(fields)
-
-
-def train(case: dict[str, Any], tiny: bool) -> None:
-    """Train for a few steps and print this process's peak resident memory."""
-    libc = ctypes.CDLL("libc.so.6")
-    for parameter in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-        libc.mallopt(parameter, PINNED_BYTES)
-    import torch
-    from flexp.catalog.models.build import build_model
-    from flexp.profiler.process_memory import peak_resident_bytes
-
-    torch.manual_seed(0)
-    settings = settings_of(case)
-    config = config_of(case, tiny)
-    model = build_model(config, settings)
-    optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
-    for _ in range(STEPS):
-        ids = torch.randint(0, config.vocab_size, (settings.batch, settings.length))
-        mask = torch.ones_like(ids)
-        mask[0, -3:] = 0
-        labels = ids if settings.task == "causal-lm" else ids[:, 0] % settings.labels
-        model.loss({"input_ids": ids, "attention_mask": mask}, labels).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    print(json.dumps(peak_resident_bytes()))
+    def __str__(self) -> str:
+        """ "gpt2, depth 11 + 2, full, sgd, 16 x 64, checkpointed"."""
+        kept, how = self.placement, self.settings
+        words = [self.model, f"depth {kept.depth}{f' + {kept.top}' * bool(kept.top)}", how.method]
+        words += [how.optimizer] * (how.optimizer != "adamw")
+        words += [how.dtype] * (how.dtype != "float32")
+        words += [f"rank {how.lora_rank}"] * (how.lora_rank != 8)
+        words += [f"{how.batch} x {how.length}"]
+        return ", ".join(words + ["checkpointed"] * kept.checkpointing)
 
 
-def model_bytes(profile: Profile) -> int:
-    """Peak of an unsplit run of the profiled model, without the process itself."""
-    live, saved, gradients = 0, 0, sum(unit.trainable_bytes for unit in profile.units)
-    above = gradients
-    for unit in profile.units:
-        above -= unit.trainable_bytes
-        live = max(live, saved + unit.forward_transient_bytes)
-        saved += unit.saved_bytes
-        live = max(live, saved + above + unit.backward_transient_bytes)
-    weights = sum(unit.parameter_bytes for unit in profile.units)
-    update = gradients + 2 * max(unit.largest_trainable_bytes for unit in profile.units)
-    return weights + 2 * gradients + max(live, update)
+def case(model: str, depth: int, method: str, shape: tuple[int, int], **other: Any) -> Case:
+    """`other` are fields of the placement or of the settings."""
+    split = {name: other.pop(name) for name in ("top", "checkpointing") if name in other}
+    how = {"task": MODELS[model], "method": method, "batch": shape[0], "length": shape[1], **other}
+    return Case(model, Placement(depth, **split), ProfileSettings.model_validate(how))
 
 
-def measured(number: int, tiny: bool) -> int:
-    arguments = [sys.executable, __file__, "--case", str(number), "--train"]
-    run = subprocess.run(
-        [*arguments, *(["--tiny"] if tiny else [])], check=True, capture_output=True, text=True
-    )
-    return int(json.loads(run.stdout))
+def cases() -> Iterator[Case]:
+    """Three architectures, shallow and deep, by method and shape; then what else clients do."""
+    for model in MODELS:
+        for depth in (1, DEEPEST[model]):
+            for method in ("full", "lora", "head"):
+                for shape in SHAPES:
+                    yield case(model, depth, method, shape)
+        middle = DEEPEST[model] // 2
+        for method in ("full", "lora"):
+            yield case(model, middle, method, (8, 128), checkpointing=True)
+            yield case(model, middle, method, (8, 128), top=2)
+        yield case(model, middle, "full", (8, 128), optimizer="sgd")
+        yield case(model, middle, "lora", (8, 128), lora_rank=64)
 
 
-def compare(number: int) -> float:
-    """Print one case; predicted / measured."""
-    from flexp.profiler.measure import profile_config
+@cache
+def process_bytes(method: Method) -> int:
+    """A training process without its model, measured here."""
+    settings = ProfileSettings(method=method)
+    measured, notes = probe_runtime.measure(settings, THREADS)
+    if measured is None:
+        raise SystemExit(f"the memory of a training process is unknown here: {notes[0]}")
+    return measured
 
-    case = CASES[number]
-    settings = settings_of(case)
-    predicted = {
-        tiny: model_bytes(profile_config(case["model"], config_of(case, tiny), settings))
-        for tiny in (True, False)
-    }
-    runtime = measured(number, tiny=True) - predicted[True]
-    peak = measured(number, tiny=False)
-    ratio = (runtime + predicted[False]) / peak
-    print(
-        f"{number:2} {case['model']:13} {case['method']:4} {case['batch']:2} x {case['length']:3}  "
-        f"process {format_bytes(runtime)}, predicted {format_bytes(runtime + predicted[False])}, "
-        f"measured {format_bytes(peak)}: {ratio:.3f}",
-        flush=True,
-    )
-    return ratio
+
+def compare(one: Case) -> Measured:
+    """Run the client; its prediction and its peak. It must fit this machine."""
+    profile = cached_profile(one.model, one.settings)
+    runtime_bytes = process_bytes(one.settings.method)
+    found = check_memory(profile, [one.placement], runtime_bytes, 1 << 62, lambda _: None)
+    return found.cases[0]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=Path(__file__).name)
-    parser.add_argument("--case", type=int, choices=range(len(CASES)))
-    parser.add_argument("--train", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("-m", "--model", action="append", choices=MODELS)
     given = parser.parse_args()
-    if given.train:
-        train(CASES[given.case], given.tiny)
-        return
-    for number in range(len(CASES)) if given.case is None else [given.case]:
-        compare(number)
+    print("| client | predicted | measured | predicted / measured |\n|---|---|---|---|")
+    ratios: list[float] = []
+    broken = 0
+    for one in cases():
+        if given.model and one.model not in given.model:
+            continue
+        found = compare(one)
+        ratios.append(found.ratio)
+        broken += not found.holds
+        predicted, measured = map(format_bytes, (found.predicted_bytes, found.measured_bytes))
+        print(f"| {one} | {predicted} | {measured} | {found.ratio:.3f} |", flush=True)
+    print(
+        f"\n{len(ratios)} clients: predicted / measured {min(ratios):.3f} to {max(ratios):.3f}; "
+        f"{broken} outside of -{UNDER:.0%} to +{OVER:.0%}"
+    )
 
 
 if __name__ == "__main__":

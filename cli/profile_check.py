@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..profiler.profile import Profile, ProfileSettings
     from ..runtime.check import MemoryCheck
 
-MEASUREMENTS = 2
-"""Of the process alone: the first one may have had to compile bytecode, which takes memory."""
 CAPTION = (
     "Peak resident memory of a client process that trains here: random weights, an echo for a "
     "server, the allocator pinned as flexp train pins it. Predicted: the profile's figures and a "
@@ -108,14 +106,7 @@ def _runtime_bytes(settings: ProfileSettings) -> int:
     from ..runtime.check_client import Case
 
     threads: int = Case.model_fields["threads"].default
-    for _ in range(MEASUREMENTS):
-        with probe_runtime.start(settings, threads) as process:
-            try:
-                measured, compiled, notes = probe_runtime.read(process)
-            finally:
-                process.kill()
-        if not compiled:
-            break
+    measured, notes = probe_runtime.measure(settings, threads)
     if measured is None:
         raise RunError(
             f"--check: the memory of a training process is unknown here: {notes[0]}",

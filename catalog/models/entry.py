@@ -21,11 +21,13 @@ from ...errors import (
 from ..fetch import PackagePin, fetch_members
 from ..files import Contract, read_contract, read_mapping
 from ..progress import Progress, no_progress
+from .family import check_family
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+MODELS_LISTED = "`flexp catalog models` lists them"
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Configuration, weights and tokenizer; never pickled weights."""
 
@@ -125,6 +127,7 @@ def _local_folder(model: str) -> Path | None:
         return None
     if "/" in model or "\\" in model or model.startswith((".", "~")):
         raise MissingFileError(path, "a checkpoint is a folder with config.json and *.safetensors")
+    check_family(model, model_names())
     raise UnknownNameError("model", model, model_names())
 
 
@@ -139,6 +142,7 @@ def _hub_config(model: str) -> PretrainedConfig:
     except OSError as error:
         if isinstance(error.__cause__, RepositoryNotFoundError):
             raise UnknownNameError("model", model, model_names()) from error
+        check_family(model, model_names())
         raise _hub_error(model, error) from error
     except ValueError as error:
         raise UnsupportedModelError(f"{model}: {error}") from error
@@ -149,7 +153,7 @@ def _hub_error(model: str, error: Exception) -> DownloadError:
     same = [name for name, entry in _entries().items() if f"/{model}/blob/" in entry.source]
     return DownloadError(
         f"{model}: no such folder here, and the model hub can't be reached: {reason}",
-        f"give a local checkpoint folder, or a catalogue name: {', '.join(same or model_names())}",
+        f"give a local checkpoint folder, or a catalogue name: {', '.join(same) or MODELS_LISTED}",
     )
 
 

@@ -102,6 +102,26 @@ def test_names_that_lead_nowhere(model: str, error: type[FlexpError], says: str)
     assert raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("t5-small", "t5 is an encoder-decoder"),
+        ("openai/whisper-tiny", "whisper is an encoder-decoder"),
+        ("state-spaces/mamba-130m-hf", "mamba is a state-space"),
+        ("swin-tiny", "swin is a pyramid"),
+    ],
+)
+def test_a_name_of_a_family_that_cannot_be_split_says_why(model: str, reason: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=reason):
+        load_config(model)
+
+
+@pytest.mark.parametrize("model", ["clip-vit-b-23", "gemma-3-27m", "gpt-j-6b"])
+def test_other_names_may_be_slips(model: str) -> None:
+    with pytest.raises(UnknownNameError):
+        load_config(model)
+
+
 def test_a_near_miss_is_pointed_out() -> None:
     with pytest.raises(UnknownNameError) as raised:
         load_config("minilm-6")

@@ -7,7 +7,7 @@ from flexp.profiler.power import PowerReport
 from flexp.profiler.probe_report import BlockTiming, ProbeReport
 from flexp.profiler.profile import ProfileSettings
 
-KIB, MIB = 2**10, 2**20
+MIB = 2**20
 QUIET = PowerReport(battery_percent=None, on_battery=None, saving=None)
 DISK = DiskReport(
     folder="/cache",

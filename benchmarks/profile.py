@@ -1,8 +1,9 @@
 """flexp profile beside other counters of FLOPs: seconds, memory and forward FLOPs, in one run.
 
-    python benchmarks/profiling.py                              every tool on every model
-    python benchmarks/profiling.py -m gpt2 -t flexp -t fvcore   some of them
-    python benchmarks/profiling.py --repeats 3                  the fastest of three
+    python benchmarks/profile.py                              every tool on every model
+    python benchmarks/profile.py -m gpt2 -t flexp -t fvcore   some of them
+    python benchmarks/profile.py --repeats 3                  the fastest of three
+    python benchmarks/profile.py --zoo                          flexp on the whole catalogue
 
 Each measurement is a process of its own with one thread. Its clock and memory start once torch,
 transformers, the model's class and the tool are imported. A tool that reads a model gets it with
@@ -12,27 +13,34 @@ long or too much memory is ended and said to be so. The tables are markdown.
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
+
+if __name__ == "profile":  # this folder's scripts, and cProfile, mean the standard library's
+    sys.path.remove(str(Path(__file__).parent))
+    del sys.modules[__name__]
+    importlib.import_module(__name__)
+
 import argparse
 import contextlib
-import importlib
 import json
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import cache
+from statistics import median
 from typing import Any, NamedTuple
 
 import psutil
+from flexp.catalog.models.entry import model_names
 from flexp.catalog.units import format_bytes
 from flexp.profiler.limits import usable_memory
 from flexp.profiler.profile import ProfileSettings
 
-MODELS = {"bert-base": "classification", "vit-base": "classification"} | dict.fromkeys(
-    ("gpt2", "qwen2.5-0.5b", "llama-3.2-1b", "llama-3-70b"), "causal-lm"
-)
+MODELS = ("bert-base", "vit-base", "gpt2", "qwen2.5-0.5b", "llama-3.2-1b", "llama-3-70b")
 BATCH, LENGTH = 1, 128
 LIMIT_SECONDS = 60.0
 USABLE_SHARE = 0.8
@@ -48,14 +56,25 @@ class Cell(NamedTuple):
     build_seconds: float = 0.0
     """Building the model that the tool reads."""
     seconds: float = 0.0
+    processor_seconds: float = 0.0
+    """As `seconds`, of the processor's own: other programs hardly show in it."""
     peak_bytes: int = 0
     forward_flops: int = 0
     problem: str = ""
     """Why there are no figures."""
 
 
+@cache
 def settings_of(model: str) -> ProfileSettings:
-    fields = {"task": MODELS[model], "method": "full", "batch": BATCH, "length": LENGTH}
+    """Full training of a decoder as a language model, of all others as a classifier."""
+    import transformers
+    from flexp.catalog.models.entry import load_config
+
+    kind = type(load_config(model))
+    decodes = kind in transformers.AutoModelForCausalLM._model_mapping
+    encodes = kind in transformers.AutoModelForMaskedLM._model_mapping
+    task = "causal-lm" if decodes and not encodes else "classification"
+    fields = {"task": task, "method": "full", "batch": BATCH, "length": LENGTH}
     return ProfileSettings.model_validate(fields)
 
 
@@ -149,17 +168,19 @@ def measure(tool: str, model: str, weights: str) -> Cell:
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts anew
     before_bytes, start = resident_bytes(), time.perf_counter()
+    processor_start = time.process_time()
     if tool in BY_NAME:
         built, flops = start, BY_NAME[tool](model)
     else:
         with torch.device("meta" if weights == "meta" else "cpu"):
             task_model = build_model(config, settings).eval()
             inputs, _ = training_batch(task_model, settings)
-        built = time.perf_counter()
+        built, processor_start = time.perf_counter(), time.process_time()
         with torch.no_grad():
             flops = BY_MODEL[tool](ByPosition(task_model, list(inputs)), list(inputs.values()))
-    end = time.perf_counter()
-    return Cell(weights, built - start, end - built, peak_resident_bytes() - before_bytes, flops)
+    end, processor_seconds = time.perf_counter(), time.process_time() - processor_start
+    peak_bytes = peak_resident_bytes() - before_bytes
+    return Cell(weights, built - start, end - built, processor_seconds, peak_bytes, flops)
 
 
 def watched(tool: str, model: str, weights: str, limit_bytes: int) -> Cell:
@@ -233,11 +254,34 @@ def print_tables(cells: dict[str, dict[str, Cell]]) -> None:
     print("", *(f"({number}) {problem}" for problem, number in notes.items()), sep="\n")
 
 
+def print_zoo(limit_bytes: int) -> None:
+    """A row for each model of the catalogue, and the worst of all."""
+    print("\n| model | seconds | of the processor | peak memory | FLOPs / fvcore's |")
+    print("|---|---|---|---|---|")
+    rows: list[tuple[float, float, int, float]] = []
+    for model in model_names():
+        own, second = (watched(tool, model, "none", limit_bytes) for tool in list(BY_NAME)[:2])
+        if problem := own.problem or second.problem:
+            print(f"| {model} | {problem} | | | |", flush=True)
+            continue
+        ratio = own.forward_flops / second.forward_flops
+        rows.append((own.seconds, own.processor_seconds, own.peak_bytes, ratio))
+        times = f"{own.seconds:.2f} | {own.processor_seconds:.2f}"
+        print(f"| {model} | {times} | {format_bytes(own.peak_bytes)} | {ratio:.4f} |", flush=True)
+    seconds, processor, peaks, ratios = zip(*rows, strict=True)
+    print(
+        f"\n{len(rows)} models: at most {max(seconds):.2f} s, {max(processor):.2f} s of the "
+        f"processor, {format_bytes(max(peaks))}; medians {median(seconds):.2f} s, "
+        f"{median(processor):.2f} s; ratios {min(ratios):.4f} to {max(ratios):.4f}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=Path(__file__).name)
-    parser.add_argument("-m", "--model", action="append", choices=MODELS)
+    parser.add_argument("-m", "--model", action="append", choices=model_names(), metavar="NAME")
     parser.add_argument("-t", "--tool", action="append", choices=[*BY_NAME, *BY_MODEL])
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--zoo", action="store_true")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -247,6 +291,9 @@ def main() -> None:
     limits = f"{LIMIT_SECONDS:.0f} s, {format_bytes(limit_bytes)}"
     busy = f"{psutil.cpu_count()} CPUs, load average {psutil.getloadavg()[0]:.1f}"
     print(f"batch {BATCH}, length {LENGTH}; limits {limits}; {busy}")
+    if given.zoo:
+        print_zoo(limit_bytes)
+        return
     cells: dict[str, dict[str, Cell]] = {}
     for model in given.model or MODELS:
         for tool in given.tool or [*BY_NAME, *BY_MODEL]:
