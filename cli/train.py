@@ -17,7 +17,7 @@ from . import options, render
 if TYPE_CHECKING:
     from ..planner.plan import Plan
     from ..runtime.data import TextData
-    from ..runtime.records import TrainSettings
+    from ..runtime.records import Summary, TrainSettings
 
 DATA = "What it learns from"
 RATES = "How it learns"
@@ -116,6 +116,16 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, show_default="0", rich_help_panel=RATES)
     ] = None,
+    checkpoint_every: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint-every",
+            min=1,
+            show_default="40",
+            help="Steps, of all clients together, between two checkpoints.",
+            rich_help_panel=RATES,
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="The run's folder.")
     ] = Path("run"),
@@ -128,7 +138,7 @@ def train(
     """Train every client to its planned depth, with the server training the rest.
 
     Embedded in this process: the real training, with the fleet's clock taken from the plan.
-    Ctrl-C stops after the current step; --resume continues.
+    Ctrl-C stops after the current step; --resume continues, also after a crash or a power cut.
     """
     given = {
         name: value
@@ -143,10 +153,32 @@ def train(
             "head_rate": head_rate,
             "alignment": alignment,
             "seed": seed,
+            "checkpoint_every": checkpoint_every,
         }.items()
         if value is not None
     }
-    from .train_display import display, show_summary
+    from ..runtime.run_folder import completed, resume_command
+    from .train_display import show_summary
+
+    summary = completed(output) if resume else None
+    if summary is not None:
+        render.note(f"the run in {output} is complete")
+    else:
+        summary = _run(output, plan, given, resume, quiet)
+    if summary is None:
+        render.note(f"stopped; continue with: {resume_command(output)}")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        render.print_json(summary)
+    else:
+        show_summary(summary, output)
+
+
+def _run(
+    folder: Path, plan: Path | None, given: dict[str, Any], resume: bool, quiet: bool
+) -> Summary | None:
+    """The run, shown as it goes; None when it was stopped."""
+    from .train_display import display
 
     with display(quiet) as view, _stop_on_interrupt() as stop:
         from ..runtime.train import Observer, train
@@ -158,18 +190,9 @@ def train(
             stepped=view.stepped,
             should_stop=stop.is_set,
         )
-        if resume:
-            settled, settings, text = _resumed(output, plan, given, view.fetch)
-        else:
-            settled, settings, text = _new(output, plan, given, view.fetch)
-        summary = train(settled, settings, text, output, observer, resume=resume)
-    if summary is None:
-        render.note(f"stopped; continue with: flexp train --resume -o {output}")
-        raise typer.Exit(INTERRUPTED)
-    if as_json:
-        render.print_json(summary)
-    else:
-        show_summary(summary, output)
+        begin = _resumed if resume else _new
+        settled, settings, data = begin(folder, plan, given, view.fetch)
+        return train(settled, settings, data, folder, observer, resume=resume)
 
 
 def _new(
@@ -223,18 +246,20 @@ def _resumed(
 
 @contextmanager
 def _stop_on_interrupt() -> Iterator[Event]:
-    """The first Ctrl-C asks the run to stop after its step, a second one interrupts at once."""
+    """The first Ctrl-C, or the first SIGTERM of a system that shuts down, asks the run to stop
+    after its step; a second one interrupts at once."""
     stop = Event()
-    previous = signal.getsignal(signal.SIGINT)
 
-    def on_interrupt(number: int, frame: Any) -> None:
+    def on_signal(number: int, frame: Any) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
         render.note("stopping after this step; Ctrl-C again stops at once")
 
-    signal.signal(signal.SIGINT, on_interrupt)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, on_signal) for number in signals]
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in zip(signals, previous, strict=True):
+            signal.signal(number, handler)

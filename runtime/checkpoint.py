@@ -1,108 +1,160 @@
-"""A run's state in one safetensors file, replaced atomically: adapters, heads, optimizers, and
-how far each part has come."""
+"""Checkpoints: numbered pairs of files in a folder, NUMBER.safetensors and then NUMBER.json.
+
+A checkpoint counts only once its JSON is there and names the SHA-256 of both, so that one
+that was cut off at any moment is not taken for whole. The last two are kept, the rest goes.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import errno
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..catalog.files import write_atomic
-from ..errors import RunError
-from .client import Client
-from .message import read_header
-from .optim import load_state_tensors, state_tensors
-from .server import Server
-from .wire import Traffic
+from ..catalog.files import Contract, content_hash, read_contract, write_contract
+from ..errors import FlexpError, RunError
+from .state import RunState
 
-Section = dict[str, Tensor]
+KEPT = 2
+"""The newest, and the one before it in case the newest is damaged."""
+TENSORS, STATE = ".safetensors", ".json"
 
 
-def save(path: Path, server: Server, clients: Mapping[str, Client], progress: dict) -> None:
-    """`progress` is JSON: what the training loop needs to go on."""
-    tensors: Section = {}
-    for prefix, section in _sections(server, clients):
-        tensors |= {f"{prefix}/{name}": tensor for name, tensor in section.items()}
-    traffic = {name: vars(client.wire.traffic) for name, client in clients.items()}
-    applied = {name: seat.applied for name, seat in server.seats.items()}
-    state = {"progress": progress, "traffic": traffic, "applied": applied}
-    blob = safetensors.torch.save(
-        {name: tensor.contiguous() for name, tensor in tensors.items()},
-        metadata={"state": json.dumps(state)},
-    )
-    write_atomic(path, blob)
+class Checkpoint(Contract):
+    """What NUMBER.json holds."""
+
+    tensors_sha256: str
+    state_sha256: str
+    state: RunState
 
 
-def load(path: Path, server: Server, clients: Mapping[str, Client]) -> dict[str, Any]:
-    """Put the state back and return `progress`.
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A checkpoint that is whole, and what was skipped to find it."""
 
-    Raises RunError where the file is missing, damaged or of another run.
+    state: RunState
+    file: Path
+    damaged: tuple[Path, ...]
+
+    def tensors(self) -> dict[str, Tensor]:
+        return safetensors.torch.load_file(self.file)
+
+
+def save(folder: Path, state: RunState, tensors: Mapping[str, Tensor]) -> None:
+    """Add a checkpoint and drop all but the last KEPT.
+
+    Raises OSError (a full disk, say) with the earlier checkpoints untouched.
     """
-    if not path.is_file():
+    folder.mkdir(parents=True, exist_ok=True)
+    number = max(_numbers(folder), default=0) + 1
+    partial = folder / f"{number:06}.partial"
+    try:
+        _write_tensors(tensors, partial)
+        checkpoint = Checkpoint(
+            tensors_sha256=_sha256(partial), state_sha256=content_hash(state), state=state
+        )
+        partial.replace(_path(folder, number, TENSORS))
+        write_contract(checkpoint, _path(folder, number, STATE))
+    except OSError:
+        for path in (partial, _path(folder, number, TENSORS)):
+            path.unlink(missing_ok=True)
+        raise
+    sync_folder(folder)
+    prune(folder)
+
+
+def newest(folder: Path) -> Found | None:
+    """The newest checkpoint that is whole; None where there has never been one.
+
+    Raises RunError where all are damaged.
+    """
+    damaged: list[Path] = []
+    for number in sorted(_numbers(folder), reverse=True):
+        path, file = _path(folder, number, STATE), _path(folder, number, TENSORS)
+        state = _whole_state(path, file)
+        if state is not None:
+            return Found(state=state, file=file, damaged=tuple(damaged))
+        damaged.append(path)
+    if damaged:
         raise RunError(
-            f"{path}: there is no checkpoint to resume from",
+            f"{damaged[0]}: the checkpoint is damaged"
+            + (f", and so is {damaged[1].name} before it" if damaged[1:] else ""),
             "start again without --resume in a new folder",
         )
-    data = path.read_bytes()
+    return None
+
+
+def prune(folder: Path) -> None:
+    """Drop old checkpoints, and what a write that was cut off has left."""
+    numbers = sorted(_numbers(folder))[-KEPT:]
+    kept = {_path(folder, number, suffix) for number in numbers for suffix in (TENSORS, STATE)}
+    for path in set(folder.iterdir()) - kept:
+        path.unlink()
+
+
+def discard(damaged: Iterable[Path]) -> None:
+    """Drop damaged checkpoints, so that they don't count among those to keep."""
+    for path in damaged:
+        path.unlink(missing_ok=True)
+        path.with_suffix(TENSORS).unlink(missing_ok=True)
+
+
+def remove(folder: Path) -> None:
+    """Drop all checkpoints, if there are any."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` outlive a power cut, where the system lets folders be opened."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        tensors = safetensors.torch.load(data)
-        state = json.loads(read_header(data)["state"])
-        for seat_name, applied in state["applied"].items():
-            server.seats[seat_name].applied = applied
-        for name, counts in state["traffic"].items():
-            clients[name].wire.traffic = Traffic(**counts)
-        _restore(server, clients, tensors)
-        return state["progress"]
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise RunError(f"{path}: the checkpoint does not fit this run: {error}") from error
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
-def _sections(server: Server, clients: Mapping[str, Client]) -> list[tuple[str, Section]]:
-    sections = [("trunk", server.trunk.tensors())]
-    if server.optimizer is not None:
-        sections.append(("trunk-optimizer", state_tensors(server.optimizer)))
-    for name, seat in server.seats.items():
-        sections.append((f"personal/{name}", seat.personal.tensors()))
-        if seat.optimizer is not None:
-            sections.append((f"personal-optimizer/{name}", state_tensors(seat.optimizer)))
-        if seat.head is not None:
-            sections.append((f"head/{name}", dict(seat.head.model.head.state_dict())))
-            if seat.head.optimizer is not None:
-                section = state_tensors(seat.head.optimizer)
-                sections.append((f"head-optimizer/{name}", section))
-    for name, client in clients.items():
-        sections.append((f"client/{name}", client.adapter.tensors()))
-        if server.seats[name].head is None:
-            sections.append((f"head/{name}", dict(client.model.head.state_dict())))
-        sections.append((f"client-optimizer/{name}", state_tensors(client.optimizer)))
-    return sections
+def _numbers(folder: Path) -> list[int]:
+    return [int(path.stem) for path in folder.glob(f"[0-9]*{STATE}")]
 
 
-def _restore(server: Server, clients: Mapping[str, Client], tensors: Section) -> None:
-    def section(prefix: str) -> Section:
-        start = f"{prefix}/"
-        return {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
+def _path(folder: Path, number: int, suffix: str) -> Path:
+    return folder / f"{number:06}{suffix}"
 
-    def optimizer(target: torch.optim.Optimizer | None, prefix: str) -> None:
-        if target is not None:
-            load_state_tensors(target, section(prefix))
 
-    server.trunk.load(section("trunk"))
-    optimizer(server.optimizer, "trunk-optimizer")
-    for name, seat in server.seats.items():
-        seat.personal.load(section(f"personal/{name}"))
-        optimizer(seat.optimizer, f"personal-optimizer/{name}")
-        if seat.head is not None:
-            seat.head.model.head.load_state_dict(section(f"head/{name}"))
-            optimizer(seat.head.optimizer, f"head-optimizer/{name}")
-    for name, client in clients.items():
-        client.adapter.load(section(f"client/{name}"))
-        if server.seats[name].head is None:
-            client.model.head.load_state_dict(section(f"head/{name}"))
-        optimizer(client.optimizer, f"client-optimizer/{name}")
+def _whole_state(path: Path, file: Path) -> RunState | None:
+    try:
+        checkpoint = read_contract(Checkpoint, path)
+        promised = (checkpoint.tensors_sha256, checkpoint.state_sha256)
+        whole = promised == (_sha256(file), content_hash(checkpoint.state))
+    except (FlexpError, OSError):
+        return None
+    return checkpoint.state if whole else None
+
+
+def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        safetensors.torch.save_file(dict(tensors), path)
+    except SafetensorError as error:  # of the library's own, with the system's error in its text
+        code = re.search(r"os error (\d+)", str(error))
+        number = int(code[1]) if code else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 plan.yaml               the plan that was run
 run.json                what else determines the run: data, seed, rates
 metrics.jsonl           one line per step
-checkpoint.safetensors  the last state, until the run is complete
+checkpoint/             the last two states, until the run is complete (checkpoint.py)
 summary.json            accuracies, traffic, predicted beside measured
 clients/NAME/           a PEFT adapter and head.safetensors
 """

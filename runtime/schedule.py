@@ -16,15 +16,39 @@ class Arrival:
     step: int
 
 
-def arrivals(step_seconds: Mapping[str, float], steps: int) -> Iterator[Arrival]:
-    """Every step of every client in order of time: each client starts its next step as soon as it
-    has finished the last. A pure function of the plan, so a resumed run continues the same order.
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How a client's steps follow one another: `from_step` begins at `from_seconds` on the fleet's
+    clock, and each step begins when the last is done."""
+
+    step_seconds: float
+    from_step: int = 0
+    from_seconds: float = 0.0
+
+    def done_at(self, step: int) -> float:
+        """Seconds on the fleet's clock; step 2 of 0.5 s steps from zero is done at 1.5."""
+        return self.from_seconds + (step - self.from_step + 1) * self.step_seconds
+
+
+def arrivals(
+    paces: Mapping[str, Pace], steps: int, begin_at: Mapping[str, int] | None = None
+) -> Iterator[Arrival]:
+    """The steps up to `steps` of every client in order of time, from step `begin_at[client]` on
+    (0 where nothing is said).
+
+    A pure function of its arguments: a resumed run continues in the order of an uninterrupted one.
     """
-    queue = [Arrival(seconds, client, 0) for client, seconds in step_seconds.items()]
+    begin_at = begin_at or {}
+    queue = [
+        Arrival(pace.done_at(first), client, first)
+        for client, pace in paces.items()
+        if (first := begin_at.get(client, 0)) < steps
+    ]
     heapq.heapify(queue)
     while queue:
         arrival = heapq.heappop(queue)
         yield arrival
-        if arrival.step + 1 < steps:
-            seconds = (arrival.step + 2) * step_seconds[arrival.client]
-            heapq.heappush(queue, Arrival(seconds, arrival.client, arrival.step + 1))
+        following = arrival.step + 1
+        if following < steps:
+            seconds = paces[arrival.client].done_at(following)
+            heapq.heappush(queue, Arrival(seconds, arrival.client, following))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from ..catalog.files import write_atomic, write_contract
+from ..catalog.files import write_contract
 from ..catalog.progress import Progress
 from ..planner.plan import Plan
 from . import checkpoint
@@ -19,10 +17,25 @@ from .batches import batch_indices
 from .data import TextData
 from .evaluate import Accuracy, evaluate
 from .export import export_client
+from .job_tensors import capture, restore
+from .metrics import MetricsLog, read_metrics
 from .records import StepRecord, Summary, TrainSettings
-from .run_folder import CHECKPOINT, METRICS, SUMMARY, begin
-from .schedule import Arrival, arrivals
+from .run_folder import (
+    CHECKPOINTS,
+    CLIENTS,
+    METRICS,
+    SUMMARY,
+    begin,
+    clear_partials,
+    completed,
+    full_disk_explained,
+    held,
+    last_checkpoint,
+)
+from .schedule import Arrival, Pace, arrivals
+from .state import ClientState, RunState
 from .summary import summarise
+from .wire import Traffic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +51,10 @@ class Observer:
     should_stop: Callable[[], bool]
 
 
+class _StoppedError(Exception):
+    """Somebody asked to stop; the checkpoint is written."""
+
+
 def train(
     plan: Plan,
     settings: TrainSettings,
@@ -49,112 +66,175 @@ def train(
 ) -> Summary | None:
     """Run `plan` on `data` and write the run folder (see records.py); None when stopped early.
 
-    With `resume`, continue from the folder's checkpoint: the same weights as a run that was never
-    stopped, bit for bit on one machine.
+    With `resume`, continue from the folder's newest whole checkpoint, or from the start where the
+    run was killed before its first: the same weights as a run that was never stopped, bit for bit
+    on one machine. A complete run is left as it is.
+
+    Raises RunError where training can't go on, a full disk included.
     """
-    started = time.monotonic()
-    job = assemble(plan, settings, data, observer.fetch)
-    for note in job.partition.notes:
-        observer.note(note)
-    if resume:
-        state = checkpoint.load(folder / CHECKPOINT, job.server, job.clients)
-    else:
-        state = {"done": 0, "seconds": 0.0, "before": _evaluate(job, "before", observer)}
-    log = _Log(folder / METRICS, state["done"])
-    earlier = state["seconds"]
-
-    def save() -> None:
-        state["seconds"] = earlier + time.monotonic() - started
-        checkpoint.save(folder / CHECKPOINT, job.server, job.clients, state)
-
-    save()
-    if not resume:
-        begin(folder, plan, settings)  # after the first checkpoint: what is begun can be resumed
-    total = settings.steps * len(job.clients)
-    order = arrivals({c.name: c.predicted.step_seconds for c in plan.clients}, settings.steps)
-    try:
-        for arrival in islice(order, state["done"], None):
-            if observer.should_stop():
-                save()
-                return None
-            record = _step(job, settings, arrival, state["done"])
-            log.write(record)
-            state["done"] += 1
-            observer.stepped(record, total)
-            if state["done"] % settings.checkpoint_every == 0:
-                save()
-    finally:
-        log.close()
-    after = _evaluate(job, "after", observer)
-    for name, client in job.clients.items():
-        target = folder / "clients" / name
-        export_client(
-            client,
-            job.server.effective(name),
-            job.head(name),
-            target,
-            plan.model,
-            plan.settings.lora_rank,
-        )
-    summary = summarise(
-        job,
-        settings,
-        records=log.records(),
-        before={name: Accuracy(**scores) for name, scores in state["before"].items()},
-        after={name: Accuracy(**scores) for name, scores in after.items()},
-        wall_seconds=earlier + time.monotonic() - started,
-    )
-    write_contract(summary, folder / SUMMARY)
-    (folder / CHECKPOINT).unlink()
+    with held(folder), full_disk_explained(folder):
+        clear_partials(folder)
+        summary = completed(folder) if resume else None
+        if summary is None:
+            found = last_checkpoint(folder) if resume else None
+            job = assemble(plan, settings, data, observer.fetch)
+            kept_bytes = found.state.metrics_bytes if found else 0
+            with closing(MetricsLog(folder / METRICS, kept_bytes)) as log:
+                run = _Run(job, settings, folder, log, observer)
+                try:
+                    run.go_on(found) if found else run.begin(anew=not resume)
+                    run.steps()
+                    summary = run.finish()
+                except _StoppedError:
+                    return None
+        checkpoint.remove(folder / CHECKPOINTS)
     return summary
 
 
-def _step(job: Job, settings: TrainSettings, arrival: Arrival, done: int) -> StepRecord:
-    name, plan = arrival.client, job.plan
-    client, rows = job.clients[name], job.train[name]
-    traffic = client.wire.traffic
-    up, down = traffic.up_bytes, traffic.down_bytes
-    chosen = batch_indices(len(rows), plan.settings.batch, arrival.step, settings.seed, name)
-    loss = client.train_step(arrival.step, *job.batcher.batch(rows, chosen))
-    return StepRecord(
-        step=done,
-        client=name,
-        client_step=arrival.step,
-        loss=loss,
-        fleet_seconds=arrival.seconds,
-        up_bytes=traffic.up_bytes - up,
-        down_bytes=traffic.down_bytes - down,
-    )
+class _Run:
+    """A job on its way: what has been done of it, and where that is kept."""
 
+    def __init__(
+        self,
+        job: Job,
+        settings: TrainSettings,
+        folder: Path,
+        log: MetricsLog,
+        observer: Observer,
+    ) -> None:
+        self.job, self.settings, self.folder = job, settings, folder
+        self.log, self.observer = log, observer
+        self.started = time.monotonic()
+        self.earlier_seconds = 0.0
+        self.steps_done = 0
+        self.saved_steps: int | None = None
+        self.before: dict[str, Accuracy] = {}
+        self.clients = {name: ClientState() for name in job.clients}
+        for note in job.partition.notes:
+            observer.note(note)
 
-def _evaluate(job: Job, when: str, observer: Observer) -> dict[str, Any]:
-    done = 0
+    def begin(self, anew: bool) -> None:
+        """From the first step; not `anew` where the run was killed before its first checkpoint."""
+        if anew:
+            begin(self.folder, self.job.plan, self.settings)
+        self.before = self._evaluate("before")
+        self._save()
 
-    def on_client() -> None:
-        nonlocal done
-        done += 1
-        observer.evaluated(when, done, len(job.clients))
+    def go_on(self, found: checkpoint.Found) -> None:
+        """From a checkpoint."""
+        for path in found.damaged:
+            self.observer.note(f"{path} is damaged: going on from step {found.state.steps_done}")
+        checkpoint.discard(found.damaged)
+        restore(self.job, found.tensors())
+        self.earlier_seconds, self.steps_done = found.state.wall_seconds, found.state.steps_done
+        self.saved_steps = self.steps_done
+        self.before, self.clients = found.state.before, dict(found.state.clients)
+        for name, client in self.clients.items():
+            self.job.server.seats[name].applied = client.applied
+            self.job.clients[name].wire.traffic = Traffic(**client.traffic)
 
-    observer.evaluated(when, 0, len(job.clients))
-    scores = evaluate(job.clients, job.tests, job.batcher, job.plan.settings.batch, on_client)
-    return {name: accuracy.model_dump() for name, accuracy in scores.items()}
+    def steps(self) -> None:
+        paces = {
+            entry.name: Pace(
+                step_seconds=entry.predicted.step_seconds,
+                from_step=self.clients[entry.name].from_step,
+                from_seconds=self.clients[entry.name].from_seconds,
+            )
+            for entry in self.job.plan.clients
+        }
+        begin_at = {name: client.next_step for name, client in self.clients.items()}
+        total = self.settings.steps * len(self.clients)
+        for arrival in arrivals(paces, self.settings.steps, begin_at):
+            self._stop_if_asked()
+            record = self._step(arrival)
+            self.log.write(record)
+            self.steps_done += 1
+            self._note(arrival.client, next_step=arrival.step + 1)
+            self.observer.stepped(record, total)
+            if self.steps_done % self.settings.checkpoint_every == 0:
+                self._save()
+        self._save()
 
+    def finish(self) -> Summary:
+        """Measure, export and sum up; the run is complete when its summary is there."""
+        after = self._evaluate("after")
+        job = self.job
+        for name, client in job.clients.items():
+            export_client(
+                client,
+                job.server.effective(name),
+                job.head(name),
+                self.folder / CLIENTS / name,
+                job.plan.model,
+                job.plan.settings.lora_rank,
+            )
+        summary = summarise(
+            job,
+            self.settings,
+            records=read_metrics(self.folder / METRICS),
+            before=self.before,
+            after=after,
+            wall_seconds=self._wall_seconds(),
+        )
+        write_contract(summary, self.folder / SUMMARY)
+        return summary
 
-class _Log:
-    """metrics.jsonl, cut back to the checkpoint's step when a run is resumed."""
+    def _step(self, arrival: Arrival) -> StepRecord:
+        name, job = arrival.client, self.job
+        client, rows = job.clients[name], job.train[name]
+        traffic = client.wire.traffic
+        up, down = traffic.up_bytes, traffic.down_bytes
+        batch, seed = job.plan.settings.batch, self.settings.seed
+        chosen = batch_indices(len(rows), batch, arrival.step, seed, name)
+        loss = client.train_step(arrival.step, *job.batcher.batch(rows, chosen))
+        return StepRecord(
+            step=self.steps_done,
+            client=name,
+            client_step=arrival.step,
+            loss=loss,
+            fleet_seconds=arrival.seconds,
+            up_bytes=traffic.up_bytes - up,
+            down_bytes=traffic.down_bytes - down,
+        )
 
-    def __init__(self, path: Path, done: int) -> None:
-        lines = path.read_text().splitlines()[:done] if done else []
-        write_atomic(path, "".join(line + "\n" for line in lines))
-        self.path = path
-        self.file = path.open("a")
+    def _note(self, client: str, **changes: object) -> None:
+        self.clients[client] = self.clients[client].model_copy(update=changes)
 
-    def write(self, record: StepRecord) -> None:
-        self.file.write(record.model_dump_json() + "\n")
-        self.file.flush()
+    def _save(self) -> None:
+        """Write a checkpoint, unless the last one stands here already."""
+        if self.saved_steps == self.steps_done:
+            return
+        for name, client in self.job.clients.items():
+            applied = self.job.server.seats[name].applied
+            self._note(name, applied=applied, traffic=dict(vars(client.wire.traffic)))
+        state = RunState(
+            plan=self.job.plan,
+            steps_done=self.steps_done,
+            metrics_bytes=self.log.sync(),
+            wall_seconds=self._wall_seconds(),
+            before=self.before,
+            clients=self.clients,
+        )
+        checkpoint.save(self.folder / CHECKPOINTS, state, capture(self.job))
+        self.saved_steps = self.steps_done
 
-    def close(self) -> None:
-        self.file.close()
+    def _wall_seconds(self) -> float:
+        return self.earlier_seconds + time.monotonic() - self.started
 
-    def records(self) -> list[StepRecord]:
-        return [StepRecord(**json.loads(line)) for line in self.path.read_text().splitlines()]
+    def _stop_if_asked(self) -> None:
+        if self.observer.should_stop():
+            if self.saved_steps is not None:
+                self._save()
+            raise _StoppedError
+
+    def _evaluate(self, when: str) -> dict[str, Accuracy]:
+        job, done = self.job, 0
+
+        def on_client() -> None:
+            nonlocal done
+            done += 1
+            self.observer.evaluated(when, done, len(job.clients))
+            self._stop_if_asked()
+
+        self.observer.evaluated(when, 0, len(job.clients))
+        return evaluate(job.clients, job.tests, job.batcher, job.plan.settings.batch, on_client)

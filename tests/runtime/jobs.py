@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
+import torch
 from flexp.catalog.files import content_hash
 from flexp.catalog.models.entry import config_hash, load_config
 from flexp.planner.plan import ClientPlan, Objective, Plan, Prediction, ServerPlan
@@ -12,6 +15,7 @@ from flexp.profiler.profile import ProfileSettings
 from flexp.runtime.data import Row, TextData
 from flexp.runtime.records import StepRecord, Summary, TrainSettings
 from flexp.runtime.train import Observer, train
+from torch import Tensor
 
 CLIENTS = ("ada", "bo.2", "cy")
 STEPS = 5
@@ -94,19 +98,24 @@ def settings_for(plan: Plan, **changes: Any) -> TrainSettings:
 
 
 class Recorder:
-    """An observer that keeps what it saw, and may ask to stop after a number of steps."""
+    """An observer that keeps what it saw; it may ask to stop, or crash, after a number of steps."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
+    def __init__(self, stop_after: int | None = None, crash_after: int | None = None) -> None:
         self.records: list[StepRecord] = []
         self.notes: list[str] = []
-        self.stop_after = stop_after
+        self.stop_after, self.crash_after = stop_after, crash_after
+
+    def stepped(self, record: StepRecord, total: int) -> None:
+        self.records.append(record)
+        if len(self.records) == self.crash_after:
+            raise OSError("power cut")
 
     def observer(self) -> Observer:
         return Observer(
             note=self.notes.append,
             fetch=lambda what, done, total: None,
             evaluated=lambda when, done, total: None,
-            stepped=lambda record, total: self.records.append(record),
+            stepped=self.stepped,
             should_stop=lambda: (
                 self.stop_after is not None and len(self.records) >= self.stop_after
             ),
@@ -114,8 +123,41 @@ class Recorder:
 
 
 def run(
-    plan: Plan, folder: Path, *, stop_after: int | None = None, resume: bool = False, **changes: Any
+    plan: Plan,
+    folder: Path,
+    *,
+    stop_after: int | None = None,
+    crash_after: int | None = None,
+    resume: bool = False,
+    notes: list[str] | None = None,
+    **changes: Any,
 ) -> Summary | None:
-    recorder = Recorder(stop_after)
+    recorder = Recorder(stop_after, crash_after)
+    if notes is not None:
+        recorder.notes = notes
     settings = settings_for(plan, **changes)
     return train(plan, settings, text_data(), folder, recorder.observer(), resume=resume)
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    """All that the clients take away from a run."""
+    return {
+        f"{file.parent.name}/{name}": tensor
+        for file in sorted(folder.glob("clients/*/*.safetensors"))
+        for name, tensor in safetensors.torch.load_file(file).items()
+    }
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    """The same weights to the last bit, and the same metrics."""
+    expected, got = weights(one), weights(other)
+    assert expected.keys() == got.keys() and expected
+    assert [name for name in expected if not torch.equal(expected[name], got[name])] == []
+    assert (one / "metrics.jsonl").read_text() == (other / "metrics.jsonl").read_text()
+
+
+def write_csv(path: Path) -> None:
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["text", "label", "client", "split"])
+        table.writerows([row.text, row.label, row.client, row.split] for row in text_data().rows)

@@ -1,0 +1,120 @@
+"""All that training changes in a job, as named tensors.
+
+OWNER/NAME is a weight, OWNER/NAME/MOMENT what its optimizer keeps for it. Owners are the trunk,
+"personal/CLIENT" (δ on the server), "head/CLIENT" (a head on the server) and "client/CLIENT" (on
+the device). NAME is "block.layer.A" or
+"block.layer.B" for an adapter, else the parameter's name in the model, such as "head.weight".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..catalog.models.lora import Adapter
+from ..errors import RunError
+from .assemble import Job
+from .client import Client
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    name: str
+    parameters: Mapping[str, nn.Parameter]
+    optimizer: torch.optim.Optimizer | None
+
+
+def owners(job: Job) -> Iterator[Owner]:
+    server = job.server
+    yield Owner(name="trunk", parameters=_pairs(server.trunk), optimizer=server.optimizer)
+    for name, seat in server.seats.items():
+        yield Owner(
+            name=f"personal/{name}",
+            parameters=_pairs(seat.personal),
+            optimizer=seat.optimizer,
+        )
+        if seat.head is not None:
+            yield Owner(
+                name=f"head/{name}",
+                parameters=dict(seat.head.model.head.named_parameters()),
+                optimizer=seat.head.optimizer,
+            )
+    for name, client in job.clients.items():
+        yield Owner(
+            name=f"client/{name}", parameters=_on_device(client), optimizer=client.optimizer
+        )
+
+
+def capture(job: Job) -> Tensors:
+    tensors: Tensors = {}
+    for owner in owners(job):
+        for name, parameter in owner.parameters.items():
+            key = f"{owner.name}/{name}"
+            tensors[key] = parameter.detach().contiguous()
+            for moment, value in _moments(owner, parameter).items():
+                tensors[f"{key}/{moment}"] = value
+    return tensors
+
+
+@torch.no_grad()
+def restore(job: Job, tensors: Mapping[str, Tensor]) -> None:
+    """Put `tensors` back, moments included.
+
+    Raises RunError where they are not those of this job.
+    """
+    moments: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        weight, _, moment = key.rpartition("/")
+        if weight in tensors:
+            moments.setdefault(weight, {})[moment] = tensor
+    known = {f"{weight}/{moment}" for weight, kept in moments.items() for moment in kept}
+    for owner in owners(job):
+        for name, parameter in owner.parameters.items():
+            key = f"{owner.name}/{name}"
+            _check_fits(key, parameter, tensors.get(key))
+            known.add(key)
+            parameter.copy_(tensors[key])
+            if owner.optimizer is not None and key in moments:
+                owner.optimizer.state[parameter] = {k: t.clone() for k, t in moments[key].items()}
+    unknown = sorted(set(tensors) - known)
+    if unknown:
+        raise RunError(f"the checkpoint does not fit this run: the run has no {unknown[0]}")
+
+
+def _check_fits(key: str, parameter: nn.Parameter, stored: Tensor | None) -> None:
+    if stored is None or stored.shape != parameter.shape:
+        found = "none" if stored is None else f"one of shape {list(stored.shape)}"
+        raise RunError(
+            f"the checkpoint does not fit this run: {key} needs a tensor of shape "
+            f"{list(parameter.shape)}, found {found}"
+        )
+
+
+def _moments(owner: Owner, parameter: nn.Parameter) -> dict[str, Tensor]:
+    state = owner.optimizer.state.get(parameter, {}) if owner.optimizer is not None else {}
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _pairs(adapter: Adapter) -> dict[str, nn.Parameter]:
+    return {
+        f"{path}.{name}": parameter
+        for path, pair in adapter.pairs.items()
+        for name, parameter in pair.named_parameters()
+    }
+
+
+def _on_device(client: Client) -> dict[str, nn.Parameter]:
+    """The client's adapter, its head, and whatever else of its model trains."""
+    pairs = _pairs(client.adapter)
+    adapted = {id(parameter) for parameter in pairs.values()}
+    others = {
+        name: parameter
+        for name, parameter in client.model.named_parameters()
+        if parameter.requires_grad and id(parameter) not in adapted
+    }
+    return pairs | others
