@@ -1,0 +1,224 @@
+"""Waiting at a server that clients share without a barrier: rows that are linear for a given wait.
+
+The level of a server is w, the seconds that a visit would wait there on average if it came from
+outside of the fleet. What one client does at a level doesn't depend on the others. Let it spend B
+seconds of a step elsewhere and ask for S seconds in V visits, each of s = Σ (visit)² / S seconds,
+and let P = B + S, T' = P + V · w. With G accelerators:
+
+    ρ(w) = min(1, v + √(v² + v · 10 w / T'))   the utilisation at which a fleet of such clients
+                                               makes a visit wait w
+    h(w) = min(1, S / (G · ρ · T))             one client's share of such a fleet
+    T(w) = P + V · w · (1 − S / (G · ρ · T'))  its step: it never waits for itself
+
+A fleet keeps a server at the level w if Σ h(w) <= 1, which is exact where all clients are alike.
+2v = r solves G · w / s = r^(√(2(G + 1)) − 1) / (2 (1 − r)): an open queue of G servers with equal
+visits (Sakasegawa, "An approximation formula L_q = α·ρ^β/(1−ρ)", Annals of the Institute of
+Statistical Mathematics 29, 1977, divided by r as Little's law asks). The other term under the root
+is for small fleets, which are more regular than open arrivals and hence wait less, as periodic
+sources do (Norros, Roberts, Simonian and Virtamo, "The superposition of variable bit rate sources
+in an ATM multiplexer", IEEE JSAC 9, 1991). Its 10 is fitted to the simulation (`simulate.py`) and
+validated on other fleets (`benchmarks/queueing.py`).
+
+T rises with w, h falls with w: at most b in the level is no worse than costs at a and rows at b
+for every level from a to b.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from .simulate import JITTER, Workload
+from .solver.problem import FloatArray, IntArray
+
+REGULARITY = 10.0
+"""How much more regular than open arrivals a small fleet is; fitted."""
+TABLE = 2000
+"""Points of the relation between wait and utilisation."""
+LEVEL_TOLERANCE = 1e-9
+ROUNDS = 200
+"""Of the links' and the server's figures in turn, until steps change by less than SETTLED."""
+SETTLED = 1e-9
+FULL = 0.999
+"""Utilisation of a link beyond which transfers don't slow down further in the formula."""
+NORMAL_95 = 1.6448536269514722
+"""95th percentile of the standard normal distribution."""
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """What a step of N clients or options asks of a server; seconds without waiting."""
+
+    elsewhere_seconds: FloatArray
+    """float64[N]: device, wire and round trips."""
+    server_seconds: FloatArray
+    """float64[N]: of all visits together."""
+    visit_seconds: FloatArray
+    """float64[N]: Σ (visit)² / Σ visit, the length of the visit that a busy accelerator is in."""
+    visits: FloatArray
+    """float64[N]: 1 or 2 a step."""
+
+
+def demand(elsewhere_seconds: FloatArray, visit_seconds: FloatArray) -> Demand:
+    """From the seconds of each visit, float64[N, V]; a visit of 0 seconds doesn't take place."""
+    total = visit_seconds.sum(axis=1)
+    squares = (visit_seconds**2).sum(axis=1)
+    mean = np.divide(squares, total, out=np.zeros_like(total), where=total > 0)
+    return Demand(elsewhere_seconds, total, mean, (visit_seconds > 0).sum(axis=1).astype(float))
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Of N clients or options, at one level of the server."""
+
+    seconds: FloatArray
+    """float64[N]: T, waiting included. Rises with the level."""
+    share: FloatArray
+    """float64[N], 0 to 1: h, what one client takes of the level. Falls with the level."""
+
+
+def at_level(demand: Demand, level_seconds: float, workers: int) -> Steps:
+    """Steps while a visit from outside would wait `level_seconds` at a server with `workers`
+    accelerators."""
+    unloaded = demand.elsewhere_seconds + demand.server_seconds
+    waited = demand.visits * level_seconds
+    longest = unloaded + waited
+    open_half = _open_utilisation(level_seconds, demand.visit_seconds, workers) / 2
+    regular = REGULARITY * level_seconds / longest
+    utilisation = np.minimum(1.0, open_half + np.sqrt(open_half * (open_half + regular)))
+    own = _share(demand.server_seconds, workers * utilisation * longest)
+    seconds = unloaded + waited * (1 - own)
+    return Steps(seconds, _share(demand.server_seconds, workers * utilisation * seconds))
+
+
+def _share(asked: FloatArray, offered: FloatArray) -> FloatArray:
+    """asked / offered, at most 1; nothing asked is no share."""
+    share = np.ones_like(asked)
+    np.divide(asked, offered, out=share, where=offered > asked)
+    share[asked == 0] = 0.0
+    return share
+
+
+def _open_utilisation(level_seconds: float, visit_seconds: FloatArray, workers: int) -> FloatArray:
+    """float64[N]: r of the module's docstring, from a table that rises with the level as r does."""
+    if level_seconds <= 0:
+        return np.zeros_like(visit_seconds)
+    waits, utilisation = _open_queue(workers)
+    with np.errstate(divide="ignore"):
+        wanted = math.log(workers * level_seconds) - np.log(visit_seconds)
+    return np.interp(wanted, waits, utilisation)
+
+
+@cache
+def _open_queue(workers: int) -> tuple[FloatArray, FloatArray]:
+    """log(workers · wait / visit) and utilisation r, both rising."""
+    half = np.geomspace(1e-6, 0.5, TABLE // 2)
+    utilisation = np.concatenate([half, 1 - half[-2::-1]])
+    power = math.sqrt(2 * (workers + 1)) - 1
+    waits = power * np.log(utilisation) - np.log(2 * (1 - utilisation))
+    return waits, utilisation
+
+
+def steady_level(demand: Demand, counts: IntArray, workers: int) -> float:
+    """The least level, in seconds, that the server keeps with `counts` clients of each kind."""
+
+    def exceeded(level: float) -> bool:
+        return float(counts @ at_level(demand, level, workers).share) > 1.0
+
+    if not exceeded(0.0):
+        return 0.0
+    low, high = 0.0, float(demand.visit_seconds.max())
+    while exceeded(high):
+        low, high = high, 2 * high
+    while high - low > LEVEL_TOLERANCE * high:
+        middle = (low + high) / 2
+        if not low < middle < high:
+            break
+        low, high = (middle, high) if exceeded(middle) else (low, middle)
+    return high
+
+
+def link_factor(share: FloatArray, utilisation: FloatArray) -> FloatArray:
+    """How many times longer a message takes on a link that others fill to `utilisation`, where it
+    runs at `share` of the link's rate when alone; rises with both.
+
+    1 + u^(√(2(m + 1)) − 1) / (m (1 − u)) with m = 1 / share: processor sharing where m messages fit
+    at full speed, by the approximation of the module's docstring.
+    """
+    fit = 1 / share
+    filled = np.clip(utilisation, 0.0, FULL)
+    return 1 + filled ** (np.sqrt(2 * (fit + 1)) - 1) / (fit * (1 - filled))
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What `simulate` would find for C classes, by formula."""
+
+    mean_seconds: FloatArray
+    """float64[C]: of a step."""
+    p50_seconds: FloatArray
+    p95_seconds: FloatArray
+    level_seconds: float
+    """Mean wait of a visit from outside of the fleet."""
+    server_utilisation: float
+    up_utilisation: float
+    """Share of the server's link that the messages to the server fill."""
+    down_utilisation: float
+
+
+def predict(workload: Workload, workers: int = 1, jitter: float = JITTER) -> Predicted:
+    """The fixed point of the server's level and both directions of its link.
+
+    Percentiles are those of a gamma distribution (Wilson and Hilferty, "The distribution of
+    chi-square", PNAS 17, 1931). Its variance is that of the parts of a step, jitter² · part², and
+    of each wait: the wait times Σ s³ / (G · Σ s²) over all visits.
+    """
+    used = workload.used()
+    visits = workload.server_seconds * used
+    up, down = ((t * used).sum(axis=1) for t in (workload.up_seconds, workload.down_seconds))
+    alone = workload.elsewhere_seconds()
+    seconds = alone + visits.sum(axis=1)
+    for _ in range(ROUNDS):
+        up_share, down_share = (
+            workload.up_share * up / seconds,
+            workload.down_share * down / seconds,
+        )
+        up_filled, down_filled = workload.counts @ up_share, workload.counts @ down_share
+        slow_up = link_factor(workload.up_share, up_filled - up_share)
+        slow_down = link_factor(workload.down_share, down_filled - down_share)
+        asked = demand(alone + up * (slow_up - 1) + down * (slow_down - 1), visits)
+        level = steady_level(asked, workload.counts, workers)
+        before, seconds = seconds, at_level(asked, level, workers).seconds
+        if np.abs(seconds / before - 1).max() <= SETTLED:
+            break
+        seconds = (seconds + before) / 2
+    waited = seconds - asked.elsewhere_seconds - asked.server_seconds
+    device = np.concatenate(
+        [workload.device_seconds[:, :1], workload.device_seconds[:, 1:] * used], 1
+    )
+    wire = (
+        workload.up_seconds * used * slow_up[:, None],
+        workload.down_seconds * used * slow_down[:, None],
+    )
+    parts = sum((table**2).sum(axis=1) for table in (device, *wire, visits))
+    rates = workload.counts / seconds
+    squares, cubes = rates @ (visits**2).sum(axis=1), rates @ (visits**3).sum(axis=1)
+    variance = jitter**2 * parts + waited * (cubes / (workers * squares) if squares else 0.0)
+    return Predicted(
+        mean_seconds=seconds,
+        p50_seconds=_gamma_quantile(seconds, variance, 0.0),
+        p95_seconds=_gamma_quantile(seconds, variance, NORMAL_95),
+        level_seconds=level,
+        server_utilisation=float(rates @ visits.sum(axis=1)) / workers,
+        up_utilisation=float(up_filled),
+        down_utilisation=float(down_filled),
+    )
+
+
+def _gamma_quantile(mean: FloatArray, variance: FloatArray, normal: float) -> FloatArray:
+    """float64[C]: where the normal distribution has `normal` standard deviations."""
+    spread = variance / (9 * mean**2)
+    return mean * np.maximum(0.0, 1 - spread + normal * np.sqrt(spread)) ** 3
