@@ -12,7 +12,8 @@
     ├── InfeasibleError       11   no plan exists for this fleet
     ├── DownloadError         12   a pinned package could not be fetched or verified
     ├── MissingExtraError     13   an optional dependency is not installed
-    ├── RunError              14   training stopped: bad numbers, or a run that can't be resumed
+    ├── RunError              14   training stopped, or a run that can't be resumed
+    │   └── StepError         17   a client's step with bad numbers, labels or shapes
     ├── UnreachableError      15   nothing at an address answers as it should
     └── PredictionError       16   a prediction that measuring does not bear out
 
@@ -107,3 +108,15 @@ class UnreachableError(FlexpError):
 
 class PredictionError(FlexpError):
     exit_code = 16
+
+
+class StepError(RunError):
+    """A step of one client that can't be taken: numbers that are not finite, a label or a token out
+    of range, a shape that does not fit. The others can go on, and so can this client with its next
+    step: nothing of its own has changed."""
+
+    exit_code = 17
+
+    def __init__(self, client: str, step: int, found: str, hint: str = "") -> None:
+        super().__init__(f"client {client!r}, step {step}: {found}", hint)
+        self.client, self.step = client, step

@@ -62,9 +62,18 @@ def run(case: Case) -> int:
     return peak_resident_bytes()
 
 
-def _echo(message: bytes) -> bytes:
+def _echo(data: bytes) -> bytes:
     """Stands for the network and the server: an answer of the same size, in memory of its own."""
-    return bytes(bytearray(message))
+    from . import blob
+    from .message import Kind
+
+    fields, entries = blob.unpack(data)
+    kind = Kind.ACTIVATION if fields["kind"] == Kind.FORWARD else Kind.GRADIENT
+    answer = {**fields, "kind": kind.value, "shapes": "{}"}
+    if answer.pop("share", None):
+        answer["loss"] = "1.0"
+    kept = {name: entry for name, entry in entries.items() if name in ("hidden", "scale")}
+    return blob.pack({name: blob.load(data, entry) for name, entry in kept.items()}, answer)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,11 +14,12 @@ from torch.utils.checkpoint import checkpoint
 from ..catalog.models.blocks import block_stack
 from ..catalog.models.heads import Inputs, TaskModel
 from ..catalog.models.lora import activate, lora_linears, new_adapter
-from ..errors import RunError
 from ..profiler.placement import Placement
+from .micro_batches import Lanes, divide
 from .optim import OPTIMIZERS, apply, learning_rate_factor
-from .split import Bottom, attach
-from .wire import Wire
+from .split import Bottom, attach, cross
+from .step_checks import LOWER_RATES, StepChecks
+from .wire import WHOLE, Part, Wire
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class ClientSettings:
     rank: int
     seed: int
     optimizer: str = "adamw"
+    micro_batches: int = 1
+    """Parts of a batch that are on their way at the same time."""
 
 
 class Client:
@@ -47,11 +51,14 @@ class Client:
     ) -> None:
         self.name, self.depth, self.wire = name, placement.depth, wire
         self.settings = settings
+        self.lanes = Lanes(wire, settings.micro_batches) if settings.micro_batches > 1 else None
+        remote = self.lanes or wire
         self.model: TaskModel | Bottom = model
         if placement.head == "server":
-            self.model = Bottom(model, wire, placement.depth)
+            self.model = Bottom(model, remote, placement.depth)
         else:
-            attach(model.root, wire, placement.depth, placement.top)
+            crossing = self.lanes.cross if self.lanes else cross
+            attach(model.root, remote, placement.depth, placement.top, crossing)
         _, blocks = block_stack(model.backbone)
         linears = lora_linears(blocks, range(len(blocks)))  # emptied blocks have none
         self.adapter = new_adapter(linears, settings.rank).seed(settings.seed)
@@ -77,19 +84,43 @@ class Client:
     def train_step(self, step: int, inputs: Inputs, labels: Tensor) -> float:
         """One optimiser step on one batch; the loss before it.
 
-        Raises RunError where the loss is not finite.
+        Raises StepError for a batch that does not fit the model and for numbers that are not
+        finite. Nothing of the client has changed then; the server may have applied its own update,
+        if what was wrong came after it.
         """
         self.wire.step = step
-        loss = self.model.loss(inputs, labels)
-        value = loss.item()
-        if not torch.isfinite(loss):
-            raise RunError(
-                f"client {self.name!r}, step {step}: the loss is {value}",
-                "lower the learning rates, or look for broken rows in this client's data",
-            )
-        loss.backward()
-        apply(self.optimizer, self.rates, learning_rate_factor(step, self.settings.steps))
-        return value
+        checks = StepChecks(self.name, step)
+        backbone: Any = self.model.backbone
+        checks.batch(inputs, labels, backbone.get_input_embeddings())
+        if isinstance(head := self.model.head, nn.Linear):
+            checks.labels(labels, head.out_features)
+        try:
+            loss = self._gradients(inputs, labels, checks)
+            checks.gradients(self.model.parameters())
+            apply(self.optimizer, self.rates, learning_rate_factor(step, self.settings.steps))
+        finally:
+            self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def _gradients(self, inputs: Inputs, labels: Tensor, checks: StepChecks) -> float:
+        """Every gradient of the batch's loss, and the loss."""
+
+        def one(part: Part, inputs: Inputs, labels: Tensor) -> float:
+            loss = self.model.loss(inputs, labels)
+            if part.share != 1 and not isinstance(self.model, Bottom):  # whose server has done it
+                loss = loss * part.share
+            value = loss.item()
+            if not math.isfinite(value):
+                raise checks.fail(f"the loss is {value}", LOWER_RATES)
+            if self.lanes is None:
+                loss.backward()
+            else:
+                self.lanes.backpropagate(loss)
+            return value
+
+        if self.lanes is None:
+            return one(WHOLE, inputs, labels)
+        return self.lanes.run(divide(inputs, labels, self.lanes.parts, self.model.counted), one)
 
     @torch.no_grad()
     def predict(self, inputs: Inputs) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -80,32 +81,39 @@ class _RemoteLoss(torch.autograd.Function):
         return None, None, None, gradients[0] * gradient_BTH
 
 
-def attach(root: nn.Module, remote: Remote, depth: int, top: int = 0) -> None:
+Cross = Callable[[Remote, Mapping[str, Tensor], Tensor], Tensor]
+"""What the server makes of the model's inputs and the bottom's output, for autograd to follow."""
+
+
+def cross(remote: Remote, inputs: Mapping[str, Tensor], h_BTH: Tensor) -> Tensor:
+    """The backward pass asks `remote` for its gradient where it comes by."""
+    return _Cut.apply(remote, inputs, _differentiable(h_BTH))
+
+
+def attach(root: nn.Module, remote: Remote, depth: int, top: int = 0, cross: Cross = cross) -> None:
     """Make `root`, whose forward takes the model's inputs, a client's: blocks [0, depth) and the
-    last `top` stay, those between go to `remote`.
+    last `top` stay, those between go to `remote`. Threads may run it at the same time.
 
     The replaced blocks are emptied: a client holds no parameter of theirs. What follows them gets
     no gradient to send back where neither `remote` nor anything below it trains.
     """
     _, blocks = block_stack(root)
     call = _noted_inputs(root)
-    beside: list[Any] = []
 
     def note_output(_: nn.Module, args: Any, output: Any) -> None:
-        beside[:] = output[1:] if isinstance(output, tuple) else ()
-        call["tuple"] = isinstance(output, tuple)
+        call.beside = output[1:] if isinstance(output, tuple) else None
 
     def shaped(h_BTH: Tensor) -> Any:
         """As the blocks of this architecture return it: a tensor, or a tuple led by one."""
-        return (h_BTH, *beside) if call["tuple"] else h_BTH
+        return h_BTH if call.beside is None else (h_BTH, *call.beside)
 
     def cut(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
         _check_frozen(args, kwargs)
         if not torch.is_grad_enabled():
-            return shaped(remote.predict(h_BTH, call["inputs"]))
+            return shaped(remote.predict(h_BTH, call.inputs))
         if remote.frozen and not h_BTH.requires_grad:
-            return shaped(remote.forward(h_BTH, call["inputs"]))
-        return shaped(_Cut.apply(remote, call["inputs"], _differentiable(h_BTH)))
+            return shaped(remote.forward(h_BTH, call.inputs))
+        return shaped(cross(remote, call.inputs, h_BTH))
 
     def passed_on(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
         return shaped(h_BTH)
@@ -133,6 +141,7 @@ class Bottom(nn.Module):
         self.backbone = model.backbone
         self.head = nn.Module()
         """Empty."""
+        self.counted = model.counted
         self.remote = remote
         self._call = _noted_inputs(self.backbone)
         _, blocks = block_stack(self.backbone)
@@ -150,11 +159,11 @@ class Bottom(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The server's logits."""
-        return self.remote.predict(self._split(inputs), self._call["inputs"])
+        return self.remote.predict(self._split(inputs), self._call.inputs)
 
     def loss(self, inputs: Inputs, labels: Tensor) -> Tensor:
         h_BTH = _differentiable(self._split(inputs))
-        return _RemoteLoss.apply(self.remote, self._call["inputs"], labels, h_BTH)
+        return _RemoteLoss.apply(self.remote, self._call.inputs, labels, h_BTH)
 
 
 def _reached(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -172,15 +181,23 @@ def _check_frozen(*beside: Any) -> None:
         )
 
 
-def _noted_inputs(root: nn.Module) -> dict[str, Any]:
-    """A mapping whose "inputs" will be the tensors, by name, that `root` was last called with;
-    labels do not count."""
-    call: dict[str, Any] = {}
+class _Call(threading.local):
+    """What a thread's last forward pass was given, and what came out of its bottom."""
+
+    inputs: Mapping[str, Tensor]
+    """By name; labels do not count."""
+    beside: tuple[Any, ...] | None
+    """What the bottom's last block returned after the hidden state; None if that was all."""
+
+
+def _noted_inputs(root: nn.Module) -> _Call:
+    """Holds the inputs of each forward pass of `root` from now on."""
+    call = _Call()
     signature = inspect.signature(root.forward)
 
     def note(_: nn.Module, args: Any, kwargs: Any) -> None:
         bound = signature.bind_partial(*args, **kwargs).arguments
-        call["inputs"] = {
+        call.inputs = {
             name: value
             for name, value in bound.items()
             if isinstance(value, Tensor) and name != "labels"

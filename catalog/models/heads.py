@@ -48,6 +48,11 @@ class _LinearHead(nn.Module):
         """Logits [..., C]."""
         return self.head(self.features(inputs))
 
+    @staticmethod
+    def counted(labels: Tensor) -> int:
+        """How many labels the loss is the mean over."""
+        return int((labels != UNLABELLED).sum())
+
 
 class Classifier(_LinearHead):
     """A class for each text or image: the head sees the mean over the tokens."""
@@ -102,6 +107,11 @@ class CausalLM(nn.Module):
 
     def loss(self, inputs: Inputs, labels_BT: Tensor) -> Tensor:
         return self.model(**inputs, labels=labels_BT).loss
+
+    @staticmethod
+    def counted(labels_BT: Tensor) -> int:
+        """How many labels the loss is the mean over: nothing predicts the first token."""
+        return int((labels_BT[:, 1:] != UNLABELLED).sum())
 
 
 TaskModel = Classifier | TokenClassifier | CausalLM

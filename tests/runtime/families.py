@@ -10,7 +10,7 @@ import transformers
 from flexp.catalog.models.build import bare_model
 from flexp.catalog.models.heads import UNLABELLED, TaskModel
 from flexp.profiler.profile import ProfileSettings
-from torch import Tensor
+from torch import Tensor, nn
 
 VOCABULARY, HIDDEN, BLOCKS, LABELS = 61, 32, 5, 3
 SAMPLES, TOKENS = 3, 12
@@ -173,3 +173,17 @@ def batch_of(model: TaskModel, task: str, padding: str) -> tuple[dict[str, Tenso
         return inputs, classes_B
     labels_BT = ids_BT if task == "causal-lm" else ids_BT % LABELS
     return inputs, torch.where(mask_BT.bool(), labels_BT, UNLABELLED)
+
+
+def gradients(model: nn.Module, whole: nn.Module) -> dict[str, Tensor]:
+    """By the name of the weight in `whole`, which may tie what is apart in `model`."""
+    name_of = {id(parameter): name for name, parameter in whole.named_parameters()}
+    tied = {
+        name: name_of[id(parameter)]
+        for name, parameter in whole.named_parameters(remove_duplicate=False)
+    }
+    return {
+        tied[name]: parameter.grad
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }

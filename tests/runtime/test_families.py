@@ -22,9 +22,8 @@ from flexp.runtime.message import Kind, Message, decode, encode
 from flexp.runtime.middle import Middle
 from flexp.runtime.split import Bottom, attach
 from flexp.runtime.wire import Wire
-from torch import Tensor, nn
 
-from .families import BLOCKS, FAMILIES, VISION, batch_of, tasks_of, whole_model
+from .families import BLOCKS, FAMILIES, VISION, batch_of, gradients, tasks_of, whole_model
 
 
 class Case(NamedTuple):
@@ -145,20 +144,6 @@ def compare(family: str, case: Case) -> None:
             assert parts, name
             assert torch.equal(sum(parts), parameter.grad), (case, name)
     assert sum(bool(p.grad.any()) for p in whole.parameters() if p.grad is not None) > BLOCKS
-
-
-def gradients(model: nn.Module, whole: nn.Module) -> dict[str, Tensor]:
-    """By the name of the weight in `whole`, which may tie what is apart in `model`."""
-    name_of = {id(parameter): name for name, parameter in whole.named_parameters()}
-    tied = {
-        name: name_of[id(parameter)]
-        for name, parameter in whole.named_parameters(remove_duplicate=False)
-    }
-    return {
-        tied[name]: parameter.grad
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None
-    }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
