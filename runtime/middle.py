@@ -1,4 +1,4 @@
-"""The server's side of a split: blocks [depth, L) of one frozen backbone.
+"""The server's side of a split: a range of blocks of one frozen backbone.
 
 What a block is called with beside the hidden state (mask, rotary embeddings, ...) is recorded
 from a dry run of the model's own forward on zeros, with every block replaced by a recorder.
@@ -8,25 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from threading import RLock
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..catalog.models.blocks import block_stack
-
-BlockCall = tuple[tuple[Any, ...], dict[str, Any]]
-
-
-class _Zeros(nn.Module):
-    """Stands for the vocabulary table, which a server never needs."""
-
-    def __init__(self, embedding: nn.Embedding) -> None:
-        super().__init__()
-        self.width, self.dtype = embedding.embedding_dim, embedding.weight.dtype
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return torch.zeros(*ids.shape, self.width, dtype=self.dtype, device=ids.device)
+from .recipes import BlockCall, Recipes, recipe_key
+from .stand_ins import without_embedding
 
 
 class _DryRunError(Exception):
@@ -42,31 +32,45 @@ class Middle:
         self.outputs: int | None = None
         """How many values a block returns as a tuple; 0 where it returns a tensor alone, None while
         that is unknown."""
-        embedding = backbone.get_input_embeddings()
-        if isinstance(embedding, nn.Embedding):
-            backbone.set_input_embeddings(_Zeros(embedding))
+        self.recipes = Recipes()
+        self._lock = RLock()
+        """Held while blocks run or are replaced."""
+        without_embedding(backbone, self.blocks)
 
-    @torch.no_grad()
     def recipe(
         self, masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
     ) -> list[BlockCall]:
         """How the model's own forward calls each block for inputs of these masks and shapes."""
+        how = (self.backbone.dtype, self.backbone.config._attn_implementation)
+        key = recipe_key(masks, shapes, *how)
+        with self._lock:
+            calls = self.recipes.get(key)
+            if calls is None:
+                calls = self._dry_run(self.inputs(masks, shapes))
+                self.recipes.put(key, calls)
+        return calls
+
+    @torch.no_grad()
+    def _dry_run(self, inputs: Mapping[str, Tensor]) -> list[BlockCall]:
         calls: list[BlockCall] = []
-        inputs = self.inputs(masks, shapes)
 
         def record(h_BTH: Tensor, *args: Any, **kwargs: Any) -> Any:
             calls.append((args, kwargs))
             if len(calls) == len(self.blocks):
                 raise _DryRunError
             if self.outputs is None:
-                block = self.blocks[0]
-                output = type(block).forward(block, h_BTH, *args, **kwargs)
+                output = self._some_block(h_BTH, *args, **kwargs)
                 self.outputs = len(output) if isinstance(output, tuple) else 0
             return self._shaped(h_BTH)
 
         with self._blocks_replaced(record), suppress(_DryRunError):
             self.backbone(**inputs)
         return calls
+
+    def _some_block(self, *args: Any, **kwargs: Any) -> Any:
+        """The output of a block that is here: a server may hold only some."""
+        block = next(block for block in self.blocks if any(True for _ in block.children()))
+        return type(block).forward(block, *args, **kwargs)
 
     def inputs(
         self, masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
@@ -98,18 +102,20 @@ class Middle:
 
     @contextmanager
     def _blocks_replaced(self, forward: Any) -> Iterator[None]:
-        for block in self.blocks:
-            block.forward = forward
-        try:
-            yield
-        finally:
+        with self._lock:
             for block in self.blocks:
-                del block.forward
+                block.forward = forward
+            try:
+                yield
+            finally:
+                for block in self.blocks:
+                    del block.forward
 
     def run(self, h_BTH: Tensor, span: range, calls: list[BlockCall]) -> Tensor:
         """Blocks `span`, one after the other."""
-        for index in span:
-            args, kwargs = calls[index]
-            output = self.blocks[index](h_BTH, *args, **kwargs)
-            h_BTH = output[0] if isinstance(output, tuple) else output
+        with self._lock:
+            for index in span:
+                args, kwargs = calls[index]
+                output = self.blocks[index](h_BTH, *args, **kwargs)
+                h_BTH = output[0] if isinstance(output, tuple) else output
         return h_BTH
