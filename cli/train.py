@@ -33,8 +33,17 @@ def train(
         typer.Option(
             "--data",
             metavar="NAME|FILE",
-            help="A catalogue data set, or CSV, JSONL or Parquet with the columns text and label, "
-            "and optionally client and split (train, test).",
+            help="A catalogue data set, or CSV, TSV, JSONL or Parquet with the columns text and "
+            "label, and optionally client and split (train, test).",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="text=BODY,label=TOPIC,...",
+            help="Columns of the file that have other names, for text, label, client and split.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -42,9 +51,9 @@ def train(
         str | None,
         typer.Option(
             "--partition",
-            metavar="iid|dirichlet:ALPHA",
-            show_default="dirichlet:0.3",
-            help="How rows without a client column are shared out.",
+            metavar="iid|dirichlet:ALPHA|by:COLUMN",
+            show_default="by the client column, else dirichlet:0.3",
+            help="How rows are shared out to the clients.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -140,10 +149,13 @@ def train(
     Embedded in this process: the real training, with the fleet's clock taken from the plan.
     Ctrl-C stops after the current step; --resume continues, also after a crash or a power cut.
     """
+    from ..runtime.data import parse_columns
+
     given = {
         name: value
         for name, value in {
             "data": data,
+            "columns": None if columns is None else parse_columns(columns),
             "partition": partition,
             "train_samples": train_samples,
             "test_samples": test_samples,
@@ -186,6 +198,7 @@ def _run(
         observer = Observer(
             note=render.note,
             fetch=view.fetch,
+            described=view.described,
             evaluated=view.evaluated,
             stepped=view.stepped,
             should_stop=stop.is_set,
@@ -202,6 +215,7 @@ def _new(
     from ..planner.plan import read_plan
     from ..runtime.assemble import check_model
     from ..runtime.data import load_data
+    from ..runtime.partition import columns_read
     from ..runtime.records import TrainSettings
     from ..runtime.run_folder import check_new
 
@@ -218,7 +232,8 @@ def _new(
             "raise policy.steps_per_client in the fleet file and plan again",
         )
     check_model(plan, given.get("model", plan.model))
-    data = load_data(given["data"], fetch)
+    columns = columns_read(given.get("columns", {}), given.get("partition"))
+    data = load_data(given["data"], columns, fetch)
     settings = TrainSettings(
         **{
             "model": plan.model,
@@ -235,11 +250,12 @@ def _resumed(
     folder: Path, path: Path | None, given: dict[str, Any], fetch: Any
 ) -> tuple[Plan, TrainSettings, TextData]:
     from ..runtime.data import load_data
+    from ..runtime.partition import columns_read
     from ..runtime.run_folder import check_data, check_same, reopen
 
     plan, settings = reopen(folder, path)
     check_same(settings, given)
-    data = load_data(settings.data, fetch)
+    data = load_data(settings.data, columns_read(settings.columns, settings.partition), fetch)
     check_data(settings, data)
     return plan, settings, data
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from ..runtime.records import StepRecord, Summary
+    from ..runtime.statistics import DataStatistics
 
 PLAIN_EVERY = 40
 """Steps between two lines where there is no terminal."""
@@ -28,6 +29,13 @@ class View:
 
     def fetch(self, what: str, done_bytes: int, total_bytes: int) -> None:
         self._update(what, done_bytes, total_bytes, "")
+
+    def described(self, statistics: dict[str, DataStatistics]) -> None:
+        from .data_display import data_table
+
+        if not self.quiet:
+            to = self.progress.console if self.progress else render.console(stderr=True)
+            to.print(data_table(statistics))
 
     def evaluated(self, when: str, done: int, total: int) -> None:
         self._update(f"accuracy {when} training", done, total, "clients")

@@ -1,4 +1,4 @@
-"""Labelled text: read from the catalogue's data sets or from CSV, JSONL and Parquet files."""
+"""Labelled text: read from the catalogue's data sets or from a file."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import csv
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..catalog.datasets import dataset_files, dataset_names, find_dataset
 from ..catalog.progress import Progress
 from ..errors import (
     EmptyDataError,
     FieldError,
-    MissingExtraError,
     MissingFileError,
     SyntaxFileError,
     UnknownNameError,
 )
+from .tables import read_records
 
-COLUMNS = ("text", "label", "client", "split")
+FIELDS = ("text", "label", "client", "split")
+SHOWN = 5
+"""Lines with the same problem that are named; the rest is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,97 +56,96 @@ class TextData:
         return digest.hexdigest()
 
 
-def load_data(data: str, progress: Progress) -> TextData:
+def parse_columns(text: str) -> dict[str, str]:
+    """ "text=Body,label=Topic" as field to column. Raises FieldError."""
+    columns: dict[str, str] = {}
+    for item in text.split(","):
+        field, equals, column = (part.strip() for part in item.partition("="))
+        if not equals or not column or field not in FIELDS or field in columns:
+            raise FieldError(
+                f"--columns: {item.strip()!r} is not FIELD=COLUMN with a field of its own",
+                f"the fields are {', '.join(FIELDS)}, as in --columns text=Body,label=Topic",
+            )
+        columns[field] = column
+    return columns
+
+
+def load_data(data: str, columns: Mapping[str, str], progress: Progress) -> TextData:
     """A catalogue data set by name (fetched once), or a file.
 
-    Raises UnknownNameError for what is neither, and what `read_file` raises.
+    Raises UnknownNameError for what is neither, FieldError for columns of a data set that needs
+    none, and what `read_file` raises.
     """
     entry = find_dataset(data)
     if entry is not None:
+        if columns:
+            raise FieldError(
+                f"--columns: {data} is a data set of the catalogue, with columns of its own",
+                "leave --columns out, or give a file with --data",
+            )
         return read_newsgroups(dataset_files(data, progress), entry.class_names)
     if not Path(data).suffix and not Path(data).exists():
         raise UnknownNameError("data set", data, dataset_names())
-    return read_file(Path(data))
+    return read_file(Path(data), columns)
 
 
-def read_file(path: Path) -> TextData:
-    """A file with the columns text and label, and optionally client and split.
+def read_file(path: Path, columns: Mapping[str, str] | None = None) -> TextData:
+    """A CSV, TSV, JSONL or Parquet file with the columns text and label, and optionally client and
+    split; `columns` says where a field has another column's name.
 
-    Raises MissingFileError, SyntaxFileError, FieldError (row named) or EmptyDataError.
+    Raises MissingFileError, SyntaxFileError, FieldError (rows named) or EmptyDataError.
     """
     if not path.is_file():
-        raise MissingFileError(path, "--data takes a data set's name or a CSV, JSONL, Parquet file")
-    readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-    if path.suffix not in readers:
+        raise MissingFileError(path, "--data takes a data set's name or a file")
+    names = {field: field for field in FIELDS} | dict(columns or {})
+    needed = {"text", "label", *(columns or {})}
+    rows: list[Row] = []
+    problems: dict[str, list[int]] = {}
+    for number, record in read_records(path):
+        row = _row(record, names, needed)
+        if isinstance(row, Row):
+            rows.append(row)
+        else:
+            problems.setdefault(row, []).append(number)
+    if problems:
         raise FieldError(
-            f"{path}: {path.suffix or 'no suffix'} is not a known data format",
-            f"use {', '.join(readers)}",
+            "\n".join(_problem(path, what, lines) for what, lines in problems.items()),
+            "every row needs a text and a label; name other columns with --columns "
+            "text=NAME,label=NAME",
         )
-    rows = tuple(_row(path, number, raw) for number, raw in readers[path.suffix](path))
     if not rows:
         raise EmptyDataError(f"{path}: holds no rows", "it needs the columns text and label")
-    return TextData(name=str(path), rows=rows, class_names={})
+    return TextData(name=str(path), rows=tuple(rows), class_names={})
 
 
-def _row(path: Path, number: int, raw: dict[str, Any]) -> Row:
-    where = f"{path}:{number}"
-    values = {}
-    for column in COLUMNS:
-        value = raw.get(column)
-        values[column] = None if value is None or str(value).strip() == "" else str(value).strip()
-    for column in ("text", "label"):
-        if values[column] is None:
-            columns = ", ".join(str(key) for key in raw)
-            raise FieldError(
-                f"{where}: {column}: empty or missing, found columns {columns}",
-                "every row needs a text and a label",
-            )
-    if values["split"] not in (None, "train", "test"):
-        raise FieldError(f"{where}: split: must be train or test, found {values['split']!r}")
+def _problem(path: Path, what: str, lines: list[int]) -> str:
+    """As in "a.csv:2: label: empty (also in 7, 9: 3 rows)"."""
+    others = [str(line) for line in lines[1:SHOWN]] + ["..."] * (len(lines) > SHOWN)
+    also = f" (also in {', '.join(others)}: {len(lines)} rows)" if others else ""
+    return f"{path}:{lines[0]}: {what}{also}"
+
+
+def _row(record: Mapping[str, object], names: Mapping[str, str], needed: set[str]) -> Row | str:
+    """The row, or what is wrong with it."""
+    values: dict[str, str] = {}
+    for field, column in names.items():
+        value = record.get(column)
+        if field in needed and column not in record:
+            return f"no column {column!r} for the {field}, found {', '.join(map(str, record))}"
+        if isinstance(value, dict | list):
+            return f"{column}: must be text or a number, found {type(value).__name__}"
+        values[field] = "" if value is None else str(value).strip()
+    for field in ("text", "label"):
+        if not values[field]:
+            return f"{names[field]}: empty"
+    if values["split"] not in ("", "train", "test"):
+        return f"{names['split']}: must be train or test, found {values['split']!r}"
     return Row(
-        text=str(values["text"]),
-        label=str(values["label"]),
-        client=values["client"],
-        split=values["split"],
+        text=values["text"],
+        label=values["label"],
+        client=values["client"] or None,
+        split=values["split"] or None,
     )
-
-
-def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    csv.field_size_limit(sys.maxsize)
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.DictReader(file)
-        try:
-            for raw in reader:
-                yield reader.line_num, raw
-        except csv.Error as error:
-            raise SyntaxFileError(f"{path}:{reader.line_num}: not valid CSV: {error}") from error
-
-
-def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                raw = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise SyntaxFileError(f"{path}:{number}: not valid JSON: {error.msg}") from error
-            if not isinstance(raw, dict):
-                raise SyntaxFileError(f"{path}:{number}: expected an object with text and label")
-            yield number, raw
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError("reading Parquet", "parquet") from None
-    try:
-        table = parquet.read_table(path)
-    except pyarrow.ArrowInvalid as error:
-        raise SyntaxFileError(f"{path}: not valid Parquet: {error}") from error
-    yield from enumerate(table.to_pylist(), 1)
 
 
 def read_newsgroups(files: dict[str, Path], class_names: dict[str, str]) -> TextData:

@@ -1,9 +1,11 @@
-"""Which client holds which rows: by the data's own client column, or drawn with a seed."""
+"""Which client holds which rows: by a column of the data, or drawn with a seed."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from random import Random
 
 import numpy as np
@@ -11,6 +13,8 @@ import numpy as np
 from ..errors import EmptyDataError, FieldError, LabelError
 from .data import Row, TextData
 
+DEFAULT = "dirichlet:0.3"
+"""For data without a client column."""
 TEST_SHARE = 0.2
 """Share of the rows kept for testing where the data do not say."""
 
@@ -30,29 +34,53 @@ class Partition:
     notes: tuple[str, ...] = ()
 
 
+def columns_read(columns: Mapping[str, str], scheme: str | None) -> dict[str, str]:
+    """The columns of a file, with that of "by:COLUMN" as the client's. Raises FieldError."""
+    kind, _, column = (scheme or "").partition(":")
+    if kind != "by":
+        return dict(columns)
+    if not column or columns.get("client", column) != column:
+        raise FieldError(
+            f"--partition {scheme!r}: "
+            + (f"--columns has client={columns['client']}" if column else "names no column"),
+            "give the column once, as in --partition by:Site",
+        )
+    return {**columns, "client": column}
+
+
 def divide(
     data: TextData,
     clients: tuple[str, ...],
     *,
-    scheme: str,
+    scheme: str | None,
     seed: int,
     train_samples: int | None,
     test_samples: int | None,
 ) -> Partition:
-    """The rows of each of `clients`.
+    """The rows of each of `clients`, by `scheme`:
 
-    With a client column, its rows; otherwise by `scheme`: "iid", or "dirichlet:ALPHA" (each client
-    draws its class shares from Dirichlet(ALPHA), then rows by these shares, without replacement).
+    iid              every client draws from the same rows, without replacement
+    dirichlet:ALPHA  so too, each by class shares of its own, drawn from Dirichlet(ALPHA)
+    by:COLUMN        by the value in `Row.client`, read from that column: where clients are named
+                     so, theirs; else each value's rows go together to a client, or are shared by
+                     several where there are more clients than values
+    none             by the client column, whose values are names; without one, DEFAULT
+
     `train_samples` and `test_samples` bound the rows of a client; None takes all there are.
 
     Raises EmptyDataError, LabelError or FieldError.
     """
     train, test = _split(data, seed)
-    if any(row.client is not None for row in data.rows):
-        partition = _by_column(data, train, test, clients, train_samples, test_samples)
-    else:
+    values = {row.client for row in data.rows} - {None}
+    if scheme is None and not values:
+        scheme = DEFAULT
+    if scheme is not None and not scheme.startswith("by:"):
         alpha = _alpha(scheme)
         partition = _drawn(data, train, test, clients, alpha, seed, train_samples, test_samples)
+    elif scheme is None or values & set(clients):
+        partition = _by_name(data, train, test, clients, train_samples, test_samples)
+    else:
+        partition = _by_value(data, train, test, clients, train_samples, test_samples)
     for name, rows in partition.clients.items():
         if not rows.train or not rows.test:
             kind = "test" if rows.train else "training"
@@ -80,10 +108,12 @@ def _split(data: TextData, seed: int) -> tuple[list[Row], list[Row]]:
         held_out = min(held_out, len(group) - 1)
         test += group[:held_out]
         train += group[held_out:]
+    for rows in (train, test):
+        random.shuffle(rows)  # a file is often sorted, and a client may take the first rows only
     return train, test
 
 
-def _by_column(
+def _by_name(
     data: TextData,
     train: list[Row],
     test: list[Row],
@@ -107,11 +137,51 @@ def _by_column(
     return Partition(classes=data.classes, clients=parts, notes=tuple(notes))
 
 
+def _by_value(
+    data: TextData,
+    train: list[Row],
+    test: list[Row],
+    clients: tuple[str, ...],
+    train_samples: int | None,
+    test_samples: int | None,
+) -> Partition:
+    """The largest value first, to the client with the fewest rows so far."""
+    counts = Counter(row.client for row in data.rows)
+    nameless = counts.pop(None, 0)
+    owners: dict[str | None, list[str]] = {value: [] for value, _ in counts.most_common()}
+    if len(owners) >= len(clients):
+        given = dict.fromkeys(clients, 0)
+        for value in owners:
+            owner = min(given, key=lambda name: given[name])
+            given[owner] += counts[value]
+            owners[value].append(owner)
+    else:
+        for client, value in zip(clients, cycle(owners), strict=False):
+            owners[value].append(client)
+    notes = [f"rows of {value!r} go to {', '.join(names)}" for value, names in owners.items()]
+    if nameless:
+        notes.append(f"{nameless} rows are left out: their column is empty")
+    parts: dict[str, tuple[list[Row], list[Row]]] = {name: ([], []) for name in clients}
+    for place, rows in enumerate((train, test)):
+        turns = {value: cycle(names) for value, names in owners.items()}
+        for row in rows:
+            if row.client is not None:
+                parts[next(turns[row.client])][place].append(row)
+    return Partition(
+        classes=data.classes,
+        clients={
+            name: ClientData(train=tuple(own[:train_samples]), test=tuple(held_out[:test_samples]))
+            for name, (own, held_out) in parts.items()
+        },
+        notes=tuple(notes),
+    )
+
+
 def _alpha(scheme: str) -> float:
     """Dirichlet's concentration; infinity for iid."""
-    kind, _, value = scheme.partition(":")
     if scheme == "iid":
         return float("inf")
+    kind, _, value = scheme.partition(":")
     try:
         alpha = float(value)
     except ValueError:
@@ -119,7 +189,7 @@ def _alpha(scheme: str) -> float:
     if kind != "dirichlet" or not alpha > 0:
         raise FieldError(
             f"--partition {scheme!r} is not known",
-            "use iid or dirichlet:ALPHA, as in dirichlet:0.3",
+            "use iid, dirichlet:ALPHA (as in dirichlet:0.3) or by:COLUMN",
         )
     return alpha
 

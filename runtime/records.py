@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from ..catalog.files import Contract
 from .evaluate import Accuracy
+from .statistics import DataStatistics
 
 
 class TrainSettings(Contract):
@@ -28,8 +29,10 @@ class TrainSettings(Contract):
     data_hash: str
     model: str
     """Where the weights came from: a catalogue name, a folder or a hub id."""
-    partition: str = "dirichlet:0.3"
-    """For data without a client column: iid or dirichlet:ALPHA."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Field (text, label, client, split) to the column of the file that has another name."""
+    partition: str | None = None
+    """iid, dirichlet:ALPHA or by:COLUMN; none: by the client column, else dirichlet:0.3."""
     train_samples: PositiveInt | None = None
     """Training rows of a client; none: all there are."""
     test_samples: PositiveInt | None = 100
@@ -69,8 +72,7 @@ class Promise(Contract):
 
 class ClientSummary(Contract):
     depth: PositiveInt
-    train_rows: PositiveInt
-    test_rows: PositiveInt
+    data: DataStatistics
     before: Accuracy
     after: Accuracy
     first_loss: float

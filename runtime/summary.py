@@ -7,6 +7,7 @@ from ..profiler.process_memory import peak_resident_bytes
 from .assemble import Job
 from .evaluate import Accuracy
 from .records import ClientSummary, Promise, StepRecord, Summary, TrainSettings
+from .statistics import DataStatistics
 
 
 def summarise(
@@ -14,13 +15,18 @@ def summarise(
     settings: TrainSettings,
     *,
     records: list[StepRecord],
+    statistics: dict[str, DataStatistics],
     before: dict[str, Accuracy],
     after: dict[str, Accuracy],
     wall_seconds: float,
 ) -> Summary:
     clients = {
         entry.name: _client(
-            job, entry, [r for r in records if r.client == entry.name], before, after
+            entry,
+            [record for record in records if record.client == entry.name],
+            statistics[entry.name],
+            before[entry.name],
+            after[entry.name],
         )
         for entry in job.plan.clients
     }
@@ -40,22 +46,20 @@ def summarise(
 
 
 def _client(
-    job: Job,
     entry: ClientPlan,
     records: list[StepRecord],
-    before: dict[str, Accuracy],
-    after: dict[str, Accuracy],
+    statistics: DataStatistics,
+    before: Accuracy,
+    after: Accuracy,
 ) -> ClientSummary:
-    rows = job.partition.clients[entry.name]
     tenth = max(1, len(records) // 10)
     up, down = sum(r.up_bytes for r in records), sum(r.down_bytes for r in records)
     promised = entry.predicted
     return ClientSummary(
         depth=entry.depth,
-        train_rows=len(rows.train),
-        test_rows=len(rows.test),
-        before=before[entry.name],
-        after=after[entry.name],
+        data=statistics,
+        before=before,
+        after=after,
         first_loss=sum(r.loss for r in records[:tenth]) / tenth,
         last_loss=sum(r.loss for r in records[-tenth:]) / tenth,
         up_bytes=up,

@@ -34,6 +34,7 @@ from .run_folder import (
 )
 from .schedule import Arrival, Pace, arrivals
 from .state import ClientState, RunState
+from .statistics import DataStatistics, describe
 from .summary import summarise
 from .wire import Traffic
 
@@ -44,6 +45,8 @@ class Observer:
 
     note: Callable[[str], None]
     fetch: Progress
+    described: Callable[[dict[str, DataStatistics]], None]
+    """What each client's rows are, before training."""
     evaluated: Callable[[str, int, int], None]
     """(when, clients done, clients)."""
     stepped: Callable[[StepRecord, int], None]
@@ -110,8 +113,10 @@ class _Run:
         self.saved_steps: int | None = None
         self.before: dict[str, Accuracy] = {}
         self.clients = {name: ClientState() for name in job.clients}
+        self.statistics = describe(job.partition, job.train, job.plan.settings.length)
         for note in job.partition.notes:
             observer.note(note)
+        observer.described(self.statistics)
 
     def begin(self, anew: bool) -> None:
         """From the first step; not `anew` where the run was killed before its first checkpoint."""
@@ -172,6 +177,7 @@ class _Run:
             job,
             self.settings,
             records=read_metrics(self.folder / METRICS),
+            statistics=self.statistics,
             before=self.before,
             after=after,
             wall_seconds=self._wall_seconds(),

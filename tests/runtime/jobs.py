@@ -114,6 +114,7 @@ class Recorder:
         return Observer(
             note=self.notes.append,
             fetch=lambda what, done, total: None,
+            described=lambda statistics: None,
             evaluated=lambda when, done, total: None,
             stepped=self.stepped,
             should_stop=lambda: (

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from flexp.errors import EmptyDataError, FieldError, FlexpError, LabelError
 from flexp.runtime.data import Row, TextData
-from flexp.runtime.partition import Partition, divide
+from flexp.runtime.partition import Partition, columns_read, divide
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ def pool(count: int, classes: int = 4, **fields: str) -> list[Row]:
 
 
 def split_by(
-    rows: list[Row], scheme: str = "iid", seed: int = 0, train: int | None = None
+    rows: list[Row], scheme: str | None = "iid", seed: int = 0, train: int | None = None
 ) -> Partition:
     return divide(
         data(*rows), CLIENTS, scheme=scheme, seed=seed, train_samples=train, test_samples=None
@@ -56,9 +56,10 @@ def test_a_small_alpha_gives_each_client_few_classes() -> None:
     assert classes("dirichlet:0.05") < classes("dirichlet:0.5") < classes("iid")
 
 
-def test_the_client_column_decides() -> None:
+@pytest.mark.parametrize("scheme", [None, "by:site"])
+def test_the_client_column_decides(scheme: str | None) -> None:
     rows = [row for name in CLIENTS for row in pool(20, client=name)]
-    result = split_by(rows)
+    result = split_by(rows, scheme)
     for name, part in result.clients.items():
         assert {row.client for row in (*part.train, *part.test)} == {name}
         assert len(part.train) + len(part.test) == 20
@@ -66,7 +67,7 @@ def test_the_client_column_decides() -> None:
 
 def test_rows_of_a_stranger_are_left_out_and_said_so() -> None:
     rows = [row for name in (*CLIENTS, "eve") for row in pool(20, client=name)]
-    result = split_by(rows)
+    result = split_by(rows, None)
     assert result.notes == ("20 rows of 'eve' are left out: the plan has no such client",)
 
 
@@ -76,15 +77,77 @@ def test_a_split_column_is_kept() -> None:
         for name in CLIENTS
         for row in (*pool(8, client=name, split="train"), *pool(4, client=name, split="test"))
     ]
-    for part in split_by(rows).clients.values():
+    for part in split_by(rows, None).clients.values():
         assert Counter(row.split for row in part.train) == {"train": 8}
         assert Counter(row.split for row in part.test) == {"test": 4}
+
+
+def test_without_a_client_column_rows_are_drawn() -> None:
+    assert split_by(pool(90), None) == split_by(pool(90), "dirichlet:0.3")
+
+
+def test_a_scheme_that_is_named_passes_over_the_client_column() -> None:
+    parts = split_by(pool(90, client="ada"), "iid").clients
+    assert [len(part.train) for part in parts.values()] == [24, 24, 24]
+
+
+def rows_of(result: Partition, name: str) -> Counter[str | None]:
+    return Counter(r.client for r in (*result.clients[name].train, *result.clients[name].test))
+
+
+def test_values_that_are_no_names_go_to_clients_whole() -> None:
+    sizes = {"north": 40, "south": 24, "east": 20, "west": 12}
+    rows = [row for value, size in sizes.items() for row in pool(size, client=value)]
+    result = split_by(rows, "by:site")
+    assert rows_of(result, "ada") == {"north": 40}
+    assert rows_of(result, "bo") == {"south": 24}
+    assert rows_of(result, "cy") == {"east": 20, "west": 12}
+    assert result.notes[0] == "rows of 'north' go to ada"
+
+
+def test_a_value_is_shared_where_there_are_fewer_values_than_clients() -> None:
+    rows = [*pool(40, client="north"), *pool(20, client="south"), *pool(7)]
+    result = split_by(rows, "by:site")
+    assert rows_of(result, "bo") == {"south": 20}
+    assert sum((rows_of(result, name) for name in ("ada", "cy")), Counter()) == {"north": 40}
+    assert abs(len(result.clients["ada"].train) - len(result.clients["cy"].train)) <= 1
+    assert "7 rows are left out: their column is empty" in result.notes
+
+
+def test_a_bound_takes_rows_of_every_class() -> None:
+    """A file that is sorted by class gives a client all its classes, not the first ones."""
+    rows = [
+        Row(text=f"{n}", label=f"{n // 30}", client=name) for name in CLIENTS for n in range(90)
+    ]
+    for part in split_by(rows, None, train=30).clients.values():
+        assert len({row.label for row in part.train}) == 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "scheme", "read"),
+    [
+        ({}, None, {}),
+        ({"text": "Body"}, "iid", {"text": "Body"}),
+        ({"text": "Body"}, "by:Site", {"text": "Body", "client": "Site"}),
+        ({"client": "Site"}, "by:Site", {"client": "Site"}),
+    ],
+)
+def test_by_column_names_the_clients_column(
+    columns: dict[str, str], scheme: str | None, read: dict[str, str]
+) -> None:
+    assert columns_read(columns, scheme) == read
+
+
+@pytest.mark.parametrize("scheme", ["by:", "by:Place"])
+def test_two_columns_for_the_client_are_refused(scheme: str) -> None:
+    with pytest.raises(FieldError, match="--partition 'by:"):
+        columns_read({"client": "Site"}, scheme)
 
 
 @pytest.mark.parametrize(
     ("rows", "scheme", "train", "error", "message"),
     [
-        (pool(20, client="ada"), "iid", None, EmptyDataError, "client 'bo' has no training rows"),
+        (pool(20, client="ada"), None, None, EmptyDataError, "client 'bo' has no training rows"),
         (pool(2), "iid", None, EmptyDataError, "no training rows"),
         (pool(60), "iid", 50, EmptyDataError, "at most 1[5-7] rows"),
         (pool(60), "by-hand", None, FieldError, "--partition 'by-hand'"),
@@ -93,7 +156,7 @@ def test_a_split_column_is_kept() -> None:
         (
             [r for n in CLIENTS for r in pool(20, client=n)]
             + [Row(text="odd", label="odd", client="eve")],
-            "iid",
+            None,
             None,
             LabelError,
             "label 'odd' is seen by no client",
@@ -101,7 +164,7 @@ def test_a_split_column_is_kept() -> None:
     ],
 )
 def test_bad_data_are_refused(
-    rows: list[Row], scheme: str, train: int | None, error: type[FlexpError], message: str
+    rows: list[Row], scheme: str | None, train: int | None, error: type[FlexpError], message: str
 ) -> None:
     with pytest.raises(error) as caught:
         split_by(rows, scheme, train=train)
