@@ -25,7 +25,7 @@ def device_rows(report: ProbeReport) -> list[Row]:
         (
             "usable memory",
             format_bytes(report.usable_memory_bytes),
-            f"{report.memory_limit} (physical: {format_bytes(report.ram_bytes)})",
+            f"{report.memory_limit} (RAM: {format_bytes(report.ram_bytes)})",
         ),
         (
             "runtime",
@@ -111,13 +111,15 @@ def _disk_rows(report: ProbeReport) -> list[Row]:
 
 def _power_row(report: ProbeReport) -> Row:
     power = report.power
+    saving = {None: UNKNOWN, "": "off"}.get(power.saving, power.saving)
+    figure, about = UNKNOWN, f"saving: {saving}"
     if power.on_battery is None and power.battery_percent is None:
-        figure = "no battery seen"
+        about = f"no battery seen; {about}"
     else:
         source = {True: "battery", False: "mains", None: UNKNOWN}[power.on_battery]
         percent = "" if power.battery_percent is None else f", {power.battery_percent:.0f}%"
         figure = f"{source}{percent}"
-    return ("power", figure, f"saving: {power.saving or 'none seen'}")
+    return ("power", figure, about)
 
 
 def link_rows(link: LinkReport) -> list[Row]:

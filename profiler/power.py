@@ -20,7 +20,7 @@ class PowerReport(Contract):
     battery_percent: NonNegativeFloat | None
     on_battery: bool | None
     saving: str | None
-    """The setting that slows the processor down; None: none was seen (Linux only)."""
+    """The setting that slows the processor down; empty: none does (Linux only)."""
 
     @property
     def note(self) -> str | None:
@@ -29,7 +29,7 @@ class PowerReport(Contract):
         if self.on_battery:
             left = "" if self.battery_percent is None else f" ({self.battery_percent:.0f}%)"
             states.append(f"ran on battery{left}")
-        if self.saving is not None:
+        if self.saving:
             states.append(f"was saving power ({self.saving})")
         if not states:
             return None
@@ -51,16 +51,17 @@ def power_state(sys: Path = SYS) -> PowerReport:
 
 
 def _saving(sys: Path) -> str | None:
+    frequency = sys / "devices/system/cpu/cpu0/cpufreq"
     profile = _text(sys / "firmware/acpi/platform_profile")
+    preference = _text(frequency / "energy_performance_preference")
+    governor, driver = _text(frequency / "scaling_governor"), _text(frequency / "scaling_driver")
     if profile in ("low-power", "quiet"):
         return f"platform profile {profile}"
-    frequency = sys / "devices/system/cpu/cpu0/cpufreq"
-    if _text(frequency / "energy_performance_preference") == "power":
+    if preference == "power":
         return "energy preference power"
-    driver = _text(frequency / "scaling_driver")
-    if _text(frequency / "scaling_governor") == "powersave" and driver not in OWN_POLICY_DRIVERS:
+    if governor == "powersave" and driver not in OWN_POLICY_DRIVERS:
         return "governor powersave"
-    return None
+    return "" if profile or preference or governor else None
 
 
 def _text(file: Path) -> str:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -264,17 +265,17 @@ def test_limits_that_were_set_on_a_process_are_reported() -> None:
     assert "ulimit -v" in reason
 
 
-@pytest.fixture
-def quota_group() -> Iterator[Path]:
-    """A cgroup of this test's own, below the process's, with a quota of half a core; it is gone
-    afterwards. Skips where cgroups can't be made."""
+@contextmanager
+def own_group(controller: str) -> Iterator[tuple[int, Path]]:
+    """(version, folder) of a cgroup of this test's own, below the process's; it is gone afterwards.
+    Skips where cgroups can't be made."""
     groups = [
         group
-        for group in limits._groups("cpu", limits.CGROUP_ROOT, None)
-        if group.version == 1 or "cpu" in limits._text(group.folder / "cgroup.subtree_control")
+        for group in limits._groups(controller, limits.CGROUP_ROOT, None)
+        if group.version == 1 or controller in limits._text(group.folder / "cgroup.subtree_control")
     ]
     if not groups:
-        pytest.skip("no cgroup hands its CPU on")
+        pytest.skip(f"no cgroup hands its {controller} on")
     version, parent = groups[-1]
     folder = parent / f"flexp-test-{os.getpid()}"
     try:
@@ -282,22 +283,39 @@ def quota_group() -> Iterator[Path]:
     except OSError:
         pytest.skip("cgroups can't be made here")
     try:
-        if version == 2:
-            (folder / "cpu.max").write_text("50000 100000")
-        else:
-            (folder / "cpu.cfs_quota_us").write_text("50000")
-        yield folder
+        yield version, folder
     finally:
         folder.rmdir()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="cgroups are Linux's")
-def test_a_real_cgroup_quota_is_reported(quota_group: Path) -> None:
+def report_from(folder: Path) -> list[str]:
     """The process puts itself into the group, then looks."""
-    enter = f"open({str(quota_group / 'cgroup.procs')!r}, 'w').write('0'); "
+    enter = f"open({str(folder / 'cgroup.procs')!r}, 'w').write('0'); "
     command = [sys.executable, "-c", enter + REPORT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if "PermissionError" in done.stderr:
         pytest.skip("processes can't be moved here")
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.split("|")[2]) == 0.5
+    return done.stdout.strip().split("|")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cgroups are Linux's")
+def test_a_real_cgroup_quota_is_reported() -> None:
+    with own_group("cpu") as (version, folder):
+        if version == 2:
+            (folder / "cpu.max").write_text("50000 100000")
+        else:
+            (folder / "cpu.cfs_quota_us").write_text("50000")
+        assert float(report_from(folder)[2]) == 0.5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cgroups are Linux's")
+def test_a_real_cgroup_memory_limit_is_reported() -> None:
+    with own_group("memory") as (version, folder):
+        file = folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")
+        file.write_text(str(GIB))
+        ram, usable, _, reason = report_from(folder)
+    assert int(ram) == GIB
+    assert 0.9 * GIB < int(usable) < GIB
+    assert f"{file.name} of cgroup" in reason
+    assert folder.name in reason

@@ -49,16 +49,16 @@ def test_batteries(
     ("files", "saving"),
     [
         ({}, None),
-        ({f"{CPU0}/scaling_governor": "performance"}, None),
+        ({f"{CPU0}/scaling_governor": "performance"}, ""),
         ({f"{CPU0}/scaling_governor": "powersave"}, "governor powersave"),
         (
             {f"{CPU0}/scaling_governor": "powersave", f"{CPU0}/scaling_driver": "intel_pstate"},
-            None,  # its usual governor
+            "",  # its usual governor
         ),
         ({f"{CPU0}/energy_performance_preference": "power"}, "energy preference power"),
-        ({f"{CPU0}/energy_performance_preference": "balance_performance"}, None),
+        ({f"{CPU0}/energy_performance_preference": "balance_performance"}, ""),
         ({PROFILE: "low-power"}, "platform profile low-power"),
-        ({PROFILE: "balanced"}, None),
+        ({PROFILE: "balanced"}, ""),
     ],
 )
 def test_power_saving(tmp_path: Path, files: dict[str, str], saving: str | None) -> None:
