@@ -72,7 +72,7 @@ def train(
         typer.Option(
             "--test-samples",
             min=1,
-            show_default="100",
+            show_default="all, at most 100",
             help="Test rows of a client.",
             rich_help_panel=DATA,
         ),

@@ -15,6 +15,8 @@ from .data import Row, TextData
 
 DEFAULT = "dirichlet:0.3"
 """For data without a client column."""
+MOST_TEST_ROWS = 100
+"""Of a client, where nothing is said: evaluation takes time."""
 TEST_SHARE = 0.2
 """Share of the rows kept for testing where the data do not say."""
 
@@ -66,7 +68,8 @@ def divide(
                      several where there are more clients than values
     none             by the client column, whose values are names; without one, DEFAULT
 
-    `train_samples` and `test_samples` bound the rows of a client; None takes all there are.
+    `train_samples` and `test_samples` bound the rows of a client; None takes all there are, of the
+    test rows at most MOST_TEST_ROWS.
 
     Raises EmptyDataError, LabelError or FieldError.
     """
@@ -130,7 +133,7 @@ def _by_name(
     parts = {
         name: ClientData(
             train=tuple(row for row in train if row.client == name)[:train_samples],
-            test=tuple(row for row in test if row.client == name)[:test_samples],
+            test=tuple(row for row in test if row.client == name)[: test_samples or MOST_TEST_ROWS],
         )
         for name in clients
     }
@@ -170,7 +173,10 @@ def _by_value(
     return Partition(
         classes=data.classes,
         clients={
-            name: ClientData(train=tuple(own[:train_samples]), test=tuple(held_out[:test_samples]))
+            name: ClientData(
+                train=tuple(own[:train_samples]),
+                test=tuple(held_out[: test_samples or MOST_TEST_ROWS]),
+            )
             for name, (own, held_out) in parts.items()
         },
         notes=tuple(notes),
@@ -214,6 +220,8 @@ def _drawn(
             (test, test_samples, "test"),
         )
     ]
+    if test_samples is None:
+        counts[1] = min(counts[1], MOST_TEST_ROWS)
     frequencies = np.array([len(pool) for pool in pools[0]], dtype=float)
     weights = [
         frequencies if np.isinf(alpha) else random.dirichlet([alpha] * len(classes)) + 1e-9

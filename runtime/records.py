@@ -35,7 +35,8 @@ class TrainSettings(Contract):
     """iid, dirichlet:ALPHA or by:COLUMN; none: by the client column, else dirichlet:0.3."""
     train_samples: PositiveInt | None = None
     """Training rows of a client; none: all there are."""
-    test_samples: PositiveInt | None = 100
+    test_samples: PositiveInt | None = None
+    """Test rows of a client; none: all there are, at most 100."""
     steps: PositiveInt
     """Steps of each client."""
     seed: NonNegativeInt = 0

@@ -123,6 +123,18 @@ def test_a_bound_takes_rows_of_every_class() -> None:
         assert len({row.label for row in part.train}) == 3
 
 
+@pytest.mark.parametrize("scheme", ["iid", None, "by:site"])
+def test_a_client_has_at_most_100_test_rows_unless_more_are_asked_for(scheme: str | None) -> None:
+    value = {"iid": "{}", None: "{}", "by:site": "site of {}"}[scheme]
+    rows = [row for name in CLIENTS for row in pool(150, client=value.format(name), split="test")]
+    rows += [row for name in CLIENTS for row in pool(9, client=value.format(name), split="train")]
+    assert {len(part.test) for part in split_by(rows, scheme).clients.values()} == {100}
+    asked = divide(
+        data(*rows), CLIENTS, scheme=scheme, seed=0, train_samples=None, test_samples=140
+    )
+    assert {len(part.test) for part in asked.clients.values()} == {140}
+
+
 @pytest.mark.parametrize(
     ("columns", "scheme", "read"),
     [
