@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +14,8 @@ from . import render
 if TYPE_CHECKING:
     from ..catalog.files import Contract
 
-FileKind = Literal["device", "fleet", "profile", "plan"]
+FileKind = Literal["device", "link", "fleet", "fragment", "profile", "plan"]
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(
@@ -26,11 +27,14 @@ def schema(
         typer.Option("--output", "-o", metavar="FOLDER", help="Write KIND.schema.json files."),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of the files, for editors and validators."""
+    """Print the JSON Schema of the files, for editors and validators (docs/fleet.md says how).
+
+    A fragment is what a fleet file may include.
+    """
     if output is not None and output.exists() and not output.is_dir():
         raise FieldError(f"--output: {output} is a file", "name a folder; the files go into it")
     schemas = {
-        name: contract.model_json_schema()
+        name: json_schema(contract)
         for name, contract in contracts().items()
         if kind in (None, name)
     }
@@ -47,9 +51,43 @@ def schema(
 
 def contracts() -> dict[str, type[Contract]]:
     """The contract of each kind of file."""
-    from ..catalog.device import Device
-    from ..planner.fleet import Fleet
+    from ..catalog.device import Device, Link
+    from ..planner.fleet import Fleet, Fragment
     from ..planner.plan import Plan
     from ..profiler.profile import Profile
 
-    return {"device": Device, "fleet": Fleet, "profile": Profile, "plan": Plan}
+    return {
+        "device": Device,
+        "link": Link,
+        "fleet": Fleet,
+        "fragment": Fragment,
+        "profile": Profile,
+        "plan": Plan,
+    }
+
+
+def json_schema(contract: type[Contract]) -> dict[str, Any]:
+    """With descriptions on one line, and the catalogue's names suggested where a fleet names a
+    device or a link."""
+    from ..catalog.devices import device_names, link_names
+
+    found = {"$schema": DIALECT, **_on_one_line(contract.model_json_schema())}
+    for entry in ("ClientEntry", "ServerEntry"):
+        fields = found.get("$defs", {}).get(entry, {}).get("properties", {})
+        for field, names in (("device", device_names()), ("link", link_names())):
+            for choice in fields.get(field, {}).get("anyOf", []):
+                if choice == {"type": "string"}:
+                    choice["examples"] = names
+    return found
+
+
+def _on_one_line(node: Any) -> Any:
+    """Descriptions are docstrings, wrapped for the code."""
+    if isinstance(node, dict):
+        return {
+            key: " ".join(value.split())
+            if key == "description" and isinstance(value, str)
+            else _on_one_line(value)
+            for key, value in node.items()
+        }
+    return [_on_one_line(item) for item in node] if isinstance(node, list) else node

@@ -96,6 +96,8 @@ class ServerEntry(Contract):
 class Policy(Contract):
     """The rules that a plan must keep."""
 
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["codec", "codecs"]}})
+
     steps_per_client: PositiveInt = 100
     """Training steps that each client will run: data budgets and run times refer to it."""
     min_depth: PositiveInt = 1
@@ -171,6 +173,10 @@ class Fragment(Contract):
 
 class Fleet(Fragment):
     """A fleet as its file says it; `resolve` in planner/resolve.py looks the names up."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["server"]}, {"required": ["servers"]}]}
+    )
 
     schema_version: Literal[1]
     name: str = "fleet"

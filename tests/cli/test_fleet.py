@@ -8,7 +8,7 @@ from flexp.planner.fleet_summary import FleetSummary
 
 from .conftest import Type
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*-*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*-[0-9]*.yaml"))
 
 
 def test_check_shows_what_was_understood(typed: Type, folder: Path) -> None:

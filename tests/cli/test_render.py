@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from flexp.cli import plan as plan_command
-from flexp.cli import render, schema
+from flexp.cli import render
 from flexp.planner.plan import Plan, read_plan
 from typer.testing import Result
 
@@ -91,18 +90,3 @@ def test_plan_json_is_the_plan(typed: Callable[..., Result], folder: Path) -> No
     words = ("plan", "fleet.yaml", "--profile", "profile.json", "-o", "out.json", "--json")
     result = typed(*words)
     assert Plan.model_validate_json(result.stdout) == read_plan(folder / "out.json")
-
-
-@pytest.mark.parametrize("kind", ["device", "fleet", "profile", "plan"])
-def test_schema(kind: str, typed: Callable[..., Result], folder: Path) -> None:
-    printed = json.loads(typed("schema", kind).stdout)
-    assert printed["additionalProperties"] is False
-    assert printed == schema.contracts()[kind].model_json_schema()
-    assert json.loads(typed("schema").stdout)[kind] == printed
-    assert typed("schema", "-o", "schemas").exit_code == 0
-    assert json.loads((folder / "schemas" / f"{kind}.schema.json").read_text()) == printed
-
-
-def test_schema_refuses_a_file_as_folder(typed: Callable[..., Result]) -> None:
-    result = typed("schema", "-o", "plan.yaml")
-    assert (result.exit_code, result.stdout) == (5, "")
