@@ -28,15 +28,32 @@ C = TypeVar("C", bound=Contract)
 class _Loader(yaml.CSafeLoader):
     """Refuses a key that stands twice in a mapping, of which YAML keeps the last one."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
-                problem = f"key {key.value!r} stands twice in one mapping"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    def get_single_node(self) -> yaml.Node | None:
+        root = super().get_single_node()
+        left = [root] if root else []
+        seen = set()  # anchored values are reached more than once
+        while left:
+            node = left.pop()
+            if id(node) in seen or isinstance(node, yaml.ScalarNode):
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                _check_keys(node)
+                left.extend(value for _, value in node.value)
+            else:
+                left.extend(node.value)
+        return root
+
+
+def _check_keys(mapping: yaml.MappingNode) -> None:
+    keys = set()
+    for key, _ in mapping.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        if key.value in keys and key.value != "<<":
+            problem = f"key {key.value!r} stands twice in one mapping"
+            raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        keys.add(key.value)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -15,6 +15,13 @@ TRAIN = "train plan.yaml --data rows.csv -o out"
 COMMANDS = {
     "no fleet file": ("plan no.yaml --profile profile.json", 3, ["no.yaml: no such file"]),
     "no profile file": ("plan fleet.yaml --profile no.json", 3, ["no.json: no such file"]),
+    "no fleet file to check": ("fleet check no.yaml", 3, ["no.yaml: no such file"]),
+    "no inventory": ("fleet import no.csv", 3, ["no.csv: no such file"]),
+    "no profile to check with": (
+        "fleet check fleet.yaml --profile no.json",
+        3,
+        ["no.json: no such file"],
+    ),
     "no plan file": ("train no.yaml --data rows.csv", 3, ["no.yaml: no such file"]),
     "unknown model": ("profile minilm-l7 -o out.yaml", 6, ["'minilm-l7'", "minilm-l6"]),
     "unknown model to plan": ("plan fleet.yaml --model minilm-l7", 6, ["minilm-l7", "minilm-l6"]),

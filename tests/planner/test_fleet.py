@@ -9,10 +9,13 @@ import pytest
 import yaml
 from flexp.catalog.devices import device_type
 from flexp.catalog.files import content_hash, dump_yaml
+from flexp.catalog.lines import Place
 from flexp.errors import FieldError, FlexpError, MissingFileError, SyntaxFileError, UnknownNameError
-from flexp.planner.fleet import Policy, ResolvedFleet
-from flexp.planner.names import member_names
+from flexp.planner.fleet import ClientEntry, Policy, ResolvedFleet
+from flexp.planner.names import check_members, member_names
 from flexp.planner.resolve import read_fleet
+from hypothesis import given
+from hypothesis import strategies as st
 
 from .conftest import device, link
 
@@ -303,6 +306,29 @@ def test_mistakes_are_said_with_file_line_and_field(tmp_path: Path, case: str) -
 def test_names_that_no_member_has(tmp_path: Path, name: str) -> None:
     clients = a_class("cam", 10) + a_class(name, 1)
     assert read(tmp_path, fleet=f"{TOP}clients:\n{clients}").members == 11
+
+
+ENTRIES = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "a-1", "a-01", "a-2", "a-1-1", "a-10", "b"]), st.integers(1, 12)
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(ENTRIES)
+def test_collisions_are_those_of_all_names_written_out(entries: list[tuple[str, int]]) -> None:
+    made = [
+        ClientEntry(name=name, count=count, device="pi-5", link="lte") for name, count in entries
+    ]
+    names = [name for entry in made for name in {entry.name, *member_names(entry)}]
+    place = Place(None, ("clients",))
+    if len(set(names)) == len(names):
+        check_members("clients", ((entry, place) for entry in made))
+    else:
+        with pytest.raises(FieldError, match="two clients are named"):
+            check_members("clients", ((entry, place) for entry in made))
 
 
 def test_only_the_first_mistakes_of_very_many_are_told(tmp_path: Path) -> None:

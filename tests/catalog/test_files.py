@@ -1,0 +1,76 @@
+"""YAML as people write it: anchors and merges are taken, a key that stands twice is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flexp.catalog.files import read_mapping
+from flexp.catalog.lines import Place, file_line
+from flexp.catalog.problems import LIMIT, Problems
+from flexp.errors import FieldError, FlexpError, SyntaxFileError, UnknownNameError
+
+
+def test_merged_mappings_may_be_changed(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: &a {k: 1}\nb: &b {<<: *a, k: 2}\nc: {<<: *b, z: 3}\nd: [*a, *b, *b]\n")
+    found = read_mapping(path)
+    assert (found["b"], found["c"]) == ({"k": 2}, {"k": 2, "z": 3})
+    assert found["d"] == [{"k": 1}, {"k": 2}, {"k": 2}]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: 1\nb: 2\na: 3\n", 3),
+        ("x:\n - {a: 1}\n - a: 1\n   a: 1\n", 4),
+        ("a: &a {b: 1, b: 2}\n", 1),
+    ],
+)
+def test_a_key_stands_once(tmp_path: Path, text: str, line: int) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(SyntaxFileError, match=rf"a\.yaml:{line}: .* stands twice"):
+        read_mapping(path)
+
+
+def test_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\nb:\n  - c: 1\n  -\n    c: 2\n    d: 3\n")
+    assert [
+        file_line(path, location).rpartition(":")[2]
+        for location in ((), ("a",), ("b", 0, "c"), ("b", 1, "d"), ("b", 1, "missing"))
+    ] == ["1", "1", "3", "6", "5"]
+    place = Place(path, ("b", 1), "client 'x'") / "d"
+    assert str(place) == f"{path}:6: b.1.d: client 'x': "
+    assert str(Place(None, ("b", 1), "client 'x'")) == "client 'x': "
+
+
+def test_problems_are_told_together() -> None:
+    problems = Problems()
+    for error in (UnknownNameError("link", "x", ["a", "b"]), FieldError("second", "do that")):
+        with problems.caught():
+            raise error
+    with pytest.raises(UnknownNameError) as caught:
+        problems.done()
+    assert caught.value.message == "unknown link 'x'\n  known: a, b\nsecond\n  do that"
+    assert (caught.value.hint, caught.value.exit_code) == ("", 6)
+
+
+def test_one_problem_is_itself() -> None:
+    problems, error = Problems(), FieldError("only", "hint")
+    with problems.caught():
+        raise error
+    with pytest.raises(FieldError) as caught:
+        problems.done()
+    assert caught.value is error
+    Problems().done()
+
+
+def test_so_many_problems_are_enough() -> None:
+    problems, seen = Problems(), 0
+    with pytest.raises(FlexpError, match="there may be more"):
+        for seen in range(1, 2 * LIMIT):
+            with problems.caught():
+                raise FieldError(f"problem {seen}")
+    assert seen == LIMIT
