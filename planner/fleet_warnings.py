@@ -16,12 +16,17 @@ from .fleet import Policy, ResolvedFleet, ResolvedServer
 BADLY_KNOWN = 1.0
 """An uncertainty from which on a catalogue's speed is no base for a plan."""
 
+LEAST_BITS_PER_SECOND, LEAST_FLOPS_PER_SECOND, LONGEST_RTT_SECONDS = 1e4, 1e7, 5.0
+"""Beyond these a figure more likely lacks its unit: "rtt_seconds: 35" for 35 ms."""
+
 
 def warnings(
     groups: Sequence[ClientGroup], fleet: ResolvedFleet, profile: Profile | None
 ) -> Iterator[str]:
     """One sentence each; those about a model need its profile."""
     yield from _catalogue_types(groups)
+    for group in groups:
+        yield from _without_units(group)
     yield from _servers(groups, fleet.servers)
     if fleet.policy.energy_budget_wh is not None:
         for group in groups:
@@ -63,6 +68,30 @@ def _catalogue_types(groups: Sequence[ClientGroup]) -> Iterator[str]:
             )
         if entry.note is not None:
             yield f"{name} ({clients}): {entry.note}"
+
+
+def _without_units(group: ClientGroup) -> Iterator[str]:
+    device, link = group.device, group.link
+    for field, text, odd in (
+        (
+            "training_flops_per_second",
+            f"{format_flops(device.training_flops_per_second)}/s",
+            device.training_flops_per_second < LEAST_FLOPS_PER_SECOND,
+        ),
+        (
+            "up_bits_per_second",
+            format_bit_rate(link.up_bits_per_second),
+            link.up_bits_per_second < LEAST_BITS_PER_SECOND,
+        ),
+        (
+            "down_bits_per_second",
+            format_bit_rate(link.down_bits_per_second),
+            link.down_bits_per_second < LEAST_BITS_PER_SECOND,
+        ),
+        ("rtt_seconds", format_seconds(link.rtt_seconds), link.rtt_seconds > LONGEST_RTT_SECONDS),
+    ):
+        if odd:
+            yield f"{who(group)}: {field} is {text}; is its unit missing?"
 
 
 def _servers(groups: Sequence[ClientGroup], servers: Sequence[ResolvedServer]) -> Iterator[str]:

@@ -61,6 +61,21 @@ METERED = link("sim", up=1, data_budget_bytes=10**6)
 
 # fleet, whether the profile is at hand, the one warning
 WARNED: dict[str, tuple[ResolvedFleet, bool, str]] = {
+    "35 without ms": (
+        made(("a", 1, device(), link("dsl", rtt=35))),
+        False,
+        "a: rtt_seconds is 35 s; is its unit missing?",
+    ),
+    "20 without Mbit/s": (
+        made(("a", 1, device(), link("dsl", up=20e-6))),
+        False,
+        "a: up_bits_per_second is 20 bit/s; is",
+    ),
+    "40 without GFLOP/s": (
+        made(("a", 1, device("box", 40e-9), SLOW)),
+        False,
+        "a: training_flops_per_second is 40 FLOP/s; is",
+    ),
     "badly known": (
         made(
             ("p", 1, device_type("phone-helio-g99"), SLOW),
