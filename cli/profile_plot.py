@@ -68,14 +68,16 @@ def _draw_memory(axes: Axes, reading: Reading) -> None:
 
     device, most_bytes = reading.device, max(row.device_memory_bytes for row in reading.depths)
     unit_bytes, unit = _unit(most_bytes, BINARY)
-    top = _draw_stack(axes, reading, MEMORY, unit_bytes)
+    near = device is not None and device.usable_memory_bytes <= NEAR * most_bytes
+    highest = max(most_bytes, device.usable_memory_bytes) if device and near else most_bytes
+    _draw_stack(axes, reading, MEMORY, unit_bytes, highest / unit_bytes)
     title = "Peak memory of the device"
     if device is None:
         title += ", without the process itself"
     else:
         limit = device.usable_memory_bytes / unit_bytes
         text = f"{device.name}: {format_bytes(device.usable_memory_bytes)} usable"
-        if device.usable_memory_bytes <= NEAR * most_bytes:
+        if near:
             axes.axhline(limit, color="black", linestyle="--", linewidth=1.2)
             axes.annotate(
                 text,
@@ -85,26 +87,25 @@ def _draw_memory(axes: Axes, reading: Reading) -> None:
                 textcoords="offset points",
                 bbox={"boxstyle": "square,pad=0.15", "color": "white", "alpha": 0.85},
             )
-            top = max(top, limit)
         else:
             title += f"\n{text}, beyond this picture"
     axes.set_title(title)
     axes.set_ylabel(unit)
-    axes.set_ylim(0, 1.1 * top)
 
 
 def _draw_flops(axes: Axes, reading: Reading) -> None:
     most_flops = max(row.device_flops + row.server_flops for row in reading.depths)
     unit_flops, unit = _unit(most_flops, DECIMAL)
-    top = _draw_stack(axes, reading, FLOPS, unit_flops)
+    _draw_stack(axes, reading, FLOPS, unit_flops, most_flops / unit_flops)
     axes.set_title("FLOPs of device and server, 2 per multiply-add")
     axes.set_ylabel(unit)
-    axes.set_ylim(0, 1.1 * top)
 
 
-def _draw_stack(axes: Axes, reading: Reading, parts: Iterable[Part], unit: float) -> float:
-    """A bar for each depth, its parts on one another, labelled beside the last bar. Returns the
-    height of the tallest."""
+def _draw_stack(
+    axes: Axes, reading: Reading, parts: Iterable[Part], unit: float, highest: float
+) -> None:
+    """A bar for each depth, its parts on one another, labelled beside the last bar; `highest`, in
+    units, is to be seen."""
     from matplotlib.ticker import MaxNLocator
 
     depths = reading.depths
@@ -119,7 +120,7 @@ def _draw_stack(axes: Axes, reading: Reading, parts: Iterable[Part], unit: float
         axes.bar([row.depth for row in depths], heights, width, tops, color=part.color)
         labels.append((part, tops[-1] + heights[-1] / 2))
         tops = [below + height for below, height in zip(tops, heights, strict=True)]
-    lines = spread((middle for _, middle in labels), max(tops) / LABEL_LINES)
+    lines = spread((middle for _, middle in labels), highest / LABEL_LINES)
     for (part, middle), line in zip(labels, lines, strict=True):
         axes.annotate(
             part.label,
@@ -140,8 +141,8 @@ def _draw_stack(axes: Axes, reading: Reading, parts: Iterable[Part], unit: float
     axes.set_xlabel(
         f"depth, of {reading.profile.blocks} blocks" + (f"; {top} more at the top" if top else "")
     )
+    axes.set_ylim(0, 1.1 * highest)
     axes.spines[["top", "right"]].set_visible(False)
-    return max(tops)
 
 
 def spread(heights: Iterable[float], least: float) -> list[float]:
