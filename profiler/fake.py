@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..catalog.models.heads import Inputs, TaskModel
+from ..catalog.models.heads import Headless, Inputs, TaskModel
 from ..errors import FieldError, UnsupportedModelError
 from .profile import TOKEN_TASKS, ProfileSettings
 
@@ -78,7 +78,7 @@ def _fake_like(tensor: Tensor) -> Tensor:
     return fake
 
 
-def training_batch(model: TaskModel, settings: ProfileSettings) -> tuple[Inputs, Tensor]:
+def training_batch(model: TaskModel | Headless, settings: ProfileSettings) -> tuple[Inputs, Tensor]:
     """A batch of the shape that `model` trains on, with its labels: token ids and an attention
     mask [B, T], or images [B, C, height, width].
 

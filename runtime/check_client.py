@@ -1,13 +1,14 @@
 """One client's training process, to be measured: its own blocks, a batch, and an echo for a server.
 
-`python -m flexp.runtime.check_client` reads a Case as JSON from stdin, trains a few steps with
-random weights and prints its peak resident bytes. Everything is as on a device: the allocator is
-pinned, blocks that belong to the server take no memory, and every message is encoded and decoded.
+`python -m flexp.runtime.check_client` reads a Case as JSON from stdin, trains a few steps and
+prints its peak resident bytes. Everything is as on a device: the allocator is pinned, what belongs
+to the server takes no memory, and every message is encoded and decoded.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from pydantic import PositiveInt
 
@@ -25,6 +26,8 @@ class Case(Contract):
     """A client to run."""
 
     model: str
+    """Where it is a folder with weights, the client loads its part of them; else they are random.
+    """
     settings: ProfileSettings
     placement: Placement
     codec: Codec = "bf16"
@@ -38,12 +41,16 @@ def run(case: Case) -> int:
     from ..catalog.models.entry import load_config
     from ..profiler.fake import training_batch
     from .client import Client, ClientSettings
-    from .device_model import random_device_model
+    from .device_model import load_device_model, random_device_model
     from .wire import Wire
 
     torch.set_num_threads(case.threads)
     torch.manual_seed(0)
-    model = random_device_model(load_config(case.model), case.settings, case.placement)
+    config, folder = load_config(case.model), Path(case.model)
+    if any(folder.glob("*.safetensors")):
+        model = load_device_model(folder, config, case.settings, case.placement)
+    else:
+        model = random_device_model(config, case.settings, case.placement)
     wire = Wire("check", _echo, case.codec, frozen=case.settings.method == "head")
     settings = ClientSettings(
         steps=STEPS,

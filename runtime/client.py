@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..catalog.models.blocks import block_stack
-from ..catalog.models.heads import Inputs, TaskModel
+from ..catalog.models.heads import Headless, Inputs, TaskModel
 from ..catalog.models.lora import activate, lora_linears, new_adapter
 from ..profiler.placement import Placement
 from .micro_batches import Lanes, divide
@@ -44,7 +44,7 @@ class Client:
     def __init__(
         self,
         name: str,
-        model: TaskModel,
+        model: TaskModel | Headless,
         placement: Placement,
         wire: Wire,
         settings: ClientSettings,
@@ -53,12 +53,13 @@ class Client:
         self.settings = settings
         self.lanes = Lanes(wire, settings.micro_batches) if settings.micro_batches > 1 else None
         remote = self.lanes or wire
-        self.model: TaskModel | Bottom = model
-        if placement.head == "server":
+        self.model: TaskModel | Bottom
+        if placement.head == "server" or isinstance(model, Headless):
             self.model = Bottom(model, remote, placement.depth)
         else:
             crossing = self.lanes.cross if self.lanes else cross
             attach(model.root, remote, placement.depth, placement.top, crossing)
+            self.model = model
         _, blocks = block_stack(model.backbone)
         linears = lora_linears(blocks, range(len(blocks)))  # emptied blocks have none
         self.adapter = new_adapter(linears, settings.rank).seed(settings.seed)

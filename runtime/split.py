@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_iter
 
 from ..catalog.models.blocks import block_stack
-from ..catalog.models.heads import Inputs, TaskModel
+from ..catalog.models.heads import Headless, Inputs, TaskModel
 from ..errors import UnsupportedModelError
 
 M = TypeVar("M", bound=nn.Module)
@@ -47,6 +47,8 @@ def shared_copy(model: M) -> M:
 
 def strip(module: nn.Module) -> None:
     """Drop what a module holds; its class and plain attributes stay, which some models read."""
+    started: Any = module
+    started._is_hf_initialized = True  # transformers has nothing to start here
     for held in (module._parameters, module._buffers, module._modules):
         held.clear()
 
@@ -136,7 +138,7 @@ class Bottom(nn.Module):
     """A task model of which the client keeps the embedding and blocks [0, depth): the other blocks
     and the head are behind `remote`."""
 
-    def __init__(self, model: TaskModel, remote: Remote, depth: int) -> None:
+    def __init__(self, model: TaskModel | Headless, remote: Remote, depth: int) -> None:
         super().__init__()
         self.backbone = model.backbone
         self.head = nn.Module()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +13,7 @@ from torch import nn
 from ...errors import UnsupportedModelError
 from .blocks import block_stack, check_one_stack
 from .entry import without_dropout
-from .heads import CausalLM, Classifier, TaskModel, TokenClassifier
+from .heads import CausalLM, Classifier, Headless, TaskModel, TokenClassifier
 from .lora import activate, default_targets, lora_linears, new_adapter, wrap_linears
 
 if TYPE_CHECKING:
@@ -24,10 +25,17 @@ CLASSIFIERS: dict[str, type[Classifier] | type[TokenClassifier]] = {
     "image-classification": Classifier,
     "token-classification": TokenClassifier,
 }
+"""The heads that flexp makes itself."""
 NEEDS_WORDS = {
     "causal-lm": "words to predict",
     "token-classification": "words to label",
 }
+Trim = Callable[[Any], None]
+"""Takes out of a library's model what a machine does not hold."""
+
+
+def nothing(model: Any) -> None:
+    """The trim of a machine that holds a whole model."""
 
 
 class ModelSettings(Protocol):
@@ -67,41 +75,89 @@ def build_model(config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
 def bare_model(config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
     """The task model with random weights, layers wrapped for adapters, none active."""
     config = without_dropout(config)
-    auto, arguments = _auto_class(config, settings)
-    return _finish(auto.from_config(config, **arguments), settings)
+    model_class, arguments = _model_class(config, settings, head=True)
+    return _with_head(_finish(model_class._from_config(config, **arguments), settings), settings)
 
 
-def load_model(folder: Path, config: PretrainedConfig, settings: ModelSettings) -> TaskModel:
-    """The task model with the checkpoint's weights, layers wrapped for adapters, none active."""
+def bare_backbone(config: PretrainedConfig, settings: ModelSettings) -> Headless:
+    """As `bare_model`, without its head."""
     config = without_dropout(config)
+    model_class, arguments = _model_class(config, settings, head=False)
+    made = model_class._from_config(config, **arguments)
+    return Headless(_finish(made, settings), _head_class(settings).counted)
+
+
+def load_model(
+    folder: Path, config: PretrainedConfig, settings: ModelSettings, trim: Trim = nothing
+) -> TaskModel:
+    """The task model with the checkpoint's weights, layers wrapped for adapters, none active.
+
+    What `trim` takes out is not loaded: it goes before weights are read.
+    """
+    return _with_head(_load(folder, config, settings, trim, head=True), settings)
+
+
+def load_backbone(
+    folder: Path, config: PretrainedConfig, settings: ModelSettings, trim: Trim = nothing
+) -> Headless:
+    """As `load_model`, without its head."""
+    loaded = _load(folder, config, settings, trim, head=False)
+    return Headless(loaded, _head_class(settings).counted)
+
+
+def _load(
+    folder: Path, config: PretrainedConfig, settings: ModelSettings, trim: Trim, head: bool
+) -> PreTrainedModel:
     from transformers.utils import logging
 
-    auto, arguments = _auto_class(config, settings)
-    logging.set_verbosity_error()  # its report lists the pooler and heads that are left out
+    config = without_dropout(config)
+    model_class, arguments = _model_class(config, settings, head)
+    logging.set_verbosity_error()  # its report lists all that is left out
     logging.disable_progress_bar()
-    loaded = auto.from_pretrained(folder, config=config, use_safetensors=True, **arguments)
+    part = _trimmed(model_class, trim)
+    loaded = part.from_pretrained(folder, config=config, use_safetensors=True, **arguments)
+    loaded.__class__ = model_class
     return _finish(loaded, settings)
 
 
-def _finish(loaded: PreTrainedModel, settings: ModelSettings) -> TaskModel:
+def _trimmed(model_class: Any, trim: Trim) -> Any:
+    """`model_class`, whose models are trimmed as soon as they are made. The library then reads
+    only the weights that they have left, with its own renaming, fusing and tying."""
+
+    def make(self: Any, config: PretrainedConfig, *args: Any, **kwargs: Any) -> None:
+        model_class.__init__(self, config, *args, **kwargs)
+        trim(self)
+
+    fields = {"__init__": make, "__module__": model_class.__module__}
+    return type(model_class.__name__, (model_class,), fields)
+
+
+def _finish(loaded: PreTrainedModel, settings: ModelSettings) -> PreTrainedModel:
+    """No cache; frozen unless all trains; layers wrapped for adapters."""
     loaded.config.use_cache = False
-    if settings.task == "causal-lm" and loaded.loss_type is None:
-        loaded.loss_type = "ForCausalLM"  # what transformers takes as well, but with a warning
-    _, blocks = block_stack(loaded)
-    model: TaskModel
-    if settings.task == "causal-lm":
-        model = CausalLM(loaded)
-    else:
-        head = nn.Linear(_output_width(loaded.config), settings.labels, dtype=loaded.dtype)
-        model = CLASSIFIERS[settings.task](loaded, head)
     if settings.method != "full":
-        model.requires_grad_(False)
-    if settings.method == "head" or not isinstance(model, CausalLM):
-        model.head.requires_grad_(True)
+        loaded.requires_grad_(False)
     if settings.method == "lora":
+        _, blocks = block_stack(loaded)
         targets = settings.lora_targets or default_targets(loaded.config.model_type, blocks)
         wrap_linears(blocks, targets)
-    return model.train()
+    return loaded.train()
+
+
+def _with_head(loaded: PreTrainedModel, settings: ModelSettings) -> TaskModel:
+    if settings.task == "causal-lm":
+        if loaded.loss_type is None:
+            loaded.loss_type = "ForCausalLM"  # what transformers takes as well, but with a warning
+        model = CausalLM(loaded)
+        if settings.method == "head":
+            model.head.requires_grad_(True)
+        return model.train()
+    head = nn.Linear(_output_width(loaded.config), settings.labels, dtype=loaded.dtype)
+    return CLASSIFIERS[settings.task](loaded, head).train()
+
+
+def _head_class(settings: ModelSettings) -> type[TaskModel]:
+    return CausalLM if settings.task == "causal-lm" else CLASSIFIERS[settings.task]
 
 
 def _check_task(config: PretrainedConfig, task: str) -> None:
@@ -133,13 +189,16 @@ def _output_width(config: PretrainedConfig) -> int:
     return getattr(config, "word_embed_proj_dim", None) or config.hidden_size
 
 
-def _auto_class(config: PretrainedConfig, settings: ModelSettings) -> tuple[Any, dict[str, Any]]:
-    """The Auto class for the task, and its arguments: dtype, attention, no unused pooler."""
+def _model_class(
+    config: PretrainedConfig, settings: ModelSettings, head: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The library's class for the task, with its own head or without, and its arguments: dtype,
+    attention, no unused pooler."""
     import transformers
 
     check_one_stack(config)
     _check_task(config, settings.task)
-    lm = settings.task == "causal-lm"
+    lm = head and settings.task == "causal-lm"
     auto = transformers.AutoModelForCausalLM if lm else transformers.AutoModel
     try:
         model_class: Any = auto._model_mapping[type(config)]
@@ -153,4 +212,4 @@ def _auto_class(config: PretrainedConfig, settings: ModelSettings) -> tuple[Any,
         arguments["attn_implementation"] = "sdpa"
     if "add_pooling_layer" in inspect.signature(model_class).parameters:
         arguments["add_pooling_layer"] = False
-    return auto, arguments
+    return model_class, arguments

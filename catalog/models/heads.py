@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -112,6 +112,22 @@ class CausalLM(nn.Module):
     def counted(labels_BT: Tensor) -> int:
         """How many labels the loss is the mean over: nothing predicts the first token."""
         return int((labels_BT[:, 1:] != UNLABELLED).sum())
+
+
+class Headless(nn.Module):
+    """A backbone whose head is on another machine."""
+
+    def __init__(self, backbone: nn.Module, counted: Callable[[Tensor], int]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Module()
+        """Empty."""
+        self.counted = counted
+        """The head's."""
+
+    @property
+    def root(self) -> nn.Module:
+        return self.backbone
 
 
 TaskModel = Classifier | TokenClassifier | CausalLM
