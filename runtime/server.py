@@ -2,36 +2,42 @@
 
 Block l of the server computes with the effective adapter φ_l + δ_{i,l}: the shared trunk φ, the
 personal δ of client i. `shared` has only φ, `personal` only δ, `aligned` both.
+
+Messages that arrived together are served together (`handle_all`): gradients first, each applied as
+a step of its own in order of arrival, then activations, which meet the trunk that results. A step
+computes with the trunk as it was when the step began, so that serving together changes nothing but
+the rounding of matrix products.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..catalog.models.lora import (
-    Adapter,
-    LoraLinear,
-    LoraPair,
-    activate,
-    lora_linears,
-    new_adapter,
-)
-from ..errors import RunError
+from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, lora_linears, new_adapter
+from ..errors import FlexpError
 from ..planner.fleet import ServerSide
 from .alignment import prox
-from .message import Kind, Message, decode, encode
+from .batching import Crossing, Gradients
+from .grouping import Backbone
+from .message import Message, decode
 from .middle import Middle
 from .optim import adamw, apply, learning_rate_factor
+from .seat import Seat, refusal
 from .server_head import ServerHead
+from .turn import Ticket, serve, turns
+from .versions import Versions, live
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     server_side: ServerSide
     codec: str
+    """Of clients that are admitted without one of their own."""
     steps: int
     """Steps that each client will run: the learning rate follows a client's own progress."""
     learning_rate: float
@@ -43,48 +49,33 @@ class ServerSettings:
     """Learning rate of δ beside the trunk's, where both are trained."""
 
 
-@dataclass
-class _Flight:
-    """A forward pass that waits for its gradient."""
-
-    step: int
-    entry_BTH: Tensor
-    output_BTH: Tensor
-
-
-class Seat:
-    """What the server keeps for one client."""
-
-    def __init__(
-        self, span: range, personal: Adapter, learning_rate: float, head: ServerHead | None
-    ) -> None:
-        self.span = span
-        """The blocks that the server runs for the client."""
-        self.head = head
-        """None where the client has its head."""
-        self.personal = personal
-        self.rate = learning_rate
-        self.optimizer = adamw(personal.parameters(), learning_rate) if personal.pairs else None
-        self.flight: _Flight | None = None
-        self.applied = -1
-        """The last step whose gradient was applied."""
-        self.reply = b""
-        """The answer to it, sent again if the client asks again."""
-
-
 class Server:
-    """Serves whatever message arrives; waits for nobody."""
+    """Serves whatever messages arrive; waits for nobody."""
 
     def __init__(self, backbone: nn.Module, settings: ServerSettings) -> None:
         self.settings = settings
         self.middle = Middle(backbone.requires_grad_(False))
         self.linears = lora_linears(self.middle.blocks, range(len(self.middle.blocks)))
+        self.backbone = Backbone(self.middle, self.linears)
         trained = settings.server_side != "personal"
         self.trunk = self._new_adapter(self.linears if trained else {})
-        self.optimizer = adamw(self.trunk.parameters(), settings.learning_rate) if trained else None
+        self.optimizer = (
+            adamw(self.trunk.parameters(), settings.learning_rate, together=True)
+            if trained
+            else None
+        )
         self.seats: dict[str, Seat] = {}
+        self._versions = Versions(self.trunk)
+        self._lock = Lock()
 
-    def admit(self, client: str, depth: int, top: int = 0, head: ServerHead | None = None) -> None:
+    def admit(
+        self,
+        client: str,
+        depth: int,
+        top: int = 0,
+        head: ServerHead | None = None,
+        codec: str | None = None,
+    ) -> None:
         """Take a client that keeps blocks [0, depth) and the last `top`, and that leaves its head
         here where one is given. It may come at any time."""
         span = range(depth, len(self.middle.blocks) - top)
@@ -97,24 +88,10 @@ class Server:
         personal = self._new_adapter(own if side != "shared" else {})
         if side == "aligned":
             rate *= self.settings.personal_rate_factor
-        self.seats[client] = Seat(span, personal, rate, head)
+        self.seats[client] = Seat(span, codec or self.settings.codec, personal, rate, head)
 
     def _new_adapter(self, linears: dict[str, LoraLinear]) -> Adapter:
         return new_adapter(linears, self.settings.rank).seed(self.settings.seed)
-
-    def handle(self, data: bytes) -> bytes:
-        """One request, one reply. A gradient is applied once, however often it is sent."""
-        message = decode(data)
-        seat = self.seats.get(message.client)
-        if seat is None:
-            raise RunError(f"the server does not know client {message.client!r}")
-        if message.kind is Kind.BACKWARD:
-            return self._backward(seat, message)
-        if message.kind is Kind.LABELS:
-            return self._labels(seat, message)
-        if message.kind in (Kind.FORWARD, Kind.PREDICT):
-            return self._forward(seat, message)
-        raise RunError(f"the server does not answer a message of kind {message.kind.value!r}")
 
     def effective(self, client: str) -> dict[str, list[LoraPair]]:
         """The pairs whose sum is the client's adapter, for each layer of its server blocks."""
@@ -125,85 +102,55 @@ class Server:
             if int(path.partition(".")[0]) in seat.span
         }
 
-    def _forward(self, seat: Seat, message: Message) -> bytes:
-        training = message.kind is Kind.FORWARD
-        flight = self._run(seat, message, training)
-        if training:
-            seat.flight = flight
-        elif seat.head is not None:
-            logits = seat.head.predict(flight.output_BTH, message.masks, message.shapes)
-            return self._reply(message, Kind.LOGITS, logits)
-        return self._reply(message, Kind.ACTIVATION, flight.output_BTH)
+    def handle(self, data: bytes) -> bytes:
+        """One request, one reply. A gradient is applied once, however often it is sent."""
+        (answer,) = self.handle_all([data])
+        if isinstance(answer, FlexpError):
+            raise answer
+        return answer
 
-    def _run(self, seat: Seat, message: Message, training: bool) -> _Flight:
-        """The client's blocks, with what a backward pass needs where it is `training`."""
-        activate(self.linears, self.trunk, seat.personal)
-        calls = self.middle.recipe(message.masks, message.shapes)
-        entry = message.hidden.requires_grad_(training)
-        with torch.set_grad_enabled(training):
-            output = self.middle.run(entry, seat.span, calls)
-        return _Flight(message.step, entry, output)
+    def handle_all(self, batch: Sequence[bytes]) -> list[bytes | FlexpError]:
+        """The reply to each message of `batch`, which is in order of arrival, or the error that
+        concerns it alone: its client stays where it was, and the others are served."""
+        with self._lock:
+            taken = [self._take(data) for data in batch]
+            for turn in turns([ticket for ticket in taken if isinstance(ticket, Ticket)]):
+                serve(self, turn)
+        return [one.answer if isinstance(one, Ticket) else one for one in taken]
 
-    def _labels(self, seat: Seat, message: Message) -> bytes:
-        """A whole step of a client whose head is here."""
-        if message.step == seat.applied:
-            return seat.reply
-        if seat.head is None or message.labels is None:
-            raise RunError(
-                f"client {message.client!r}, step {message.step}: a step with labels needs them, "
-                "and a head on the server"
-            )
-        flight = self._run(seat, message, training=True)
-        loss, gradient = seat.head.train_step(
-            flight.output_BTH, message.masks, message.shapes, message.labels, message.step
+    def _take(self, data: bytes) -> Ticket | FlexpError:
+        try:
+            message = decode(data)
+        except FlexpError as error:
+            return error
+        seat = self.seats.get(message.client)
+        if seat is None:
+            return refusal(message, "the server does not know this client")
+        return Ticket(message, seat)
+
+    def crossing(self, seat: Seat, message: Message) -> Crossing:
+        """The way of an activation through the client's blocks, as the adapters are now."""
+        return Crossing(
+            entry_BTH=message.hidden,
+            span=seat.span,
+            masks=message.masks,
+            shapes=message.shapes,
+            adapters=tuple(w for w in (self._versions.now(), live(seat.personal)) if w),
         )
-        return self._update(seat, message, flight, gradient, loss)
 
-    def _backward(self, seat: Seat, message: Message) -> bytes:
-        if message.step == seat.applied:
-            return seat.reply
-        flight = seat.flight
-        if flight is None or flight.step != message.step:
-            raise RunError(
-                f"client {message.client!r} sent a gradient for step {message.step}, "
-                "which has no forward pass"
-            )
-        if not bool(torch.isfinite(message.hidden).all()):
-            raise RunError(
-                f"client {message.client!r}, step {message.step}: the gradient is not finite",
-                "lower the learning rate",
-            )
-        return self._update(seat, message, flight, message.hidden)
-
-    def _update(
-        self,
-        seat: Seat,
-        message: Message,
-        flight: _Flight,
-        gradient_BTH: Tensor,
-        loss: float | None = None,
-    ) -> bytes:
-        """Backward through the client's blocks, and one step of what trains in them."""
-        torch.autograd.backward(flight.output_BTH, gradient_BTH)
+    def update(self, seat: Seat, step: int, gradients: Gradients) -> None:
+        """One step of what trains in a client's blocks, and of its head if that is here."""
+        owners = [adapter for adapter in (self.trunk, seat.personal) if adapter.pairs]
+        for owner, weights in zip(owners, gradients.adapters, strict=True):
+            owner.take_gradients(weights)
         with torch.enable_grad():  # embedded, this runs inside the client's own backward pass
             penalty = prox(seat.personal, self.settings.lambdas, seat.span.start)
         if penalty is not None:
             penalty.backward()
-        factor = learning_rate_factor(message.step, self.settings.steps)
+        factor = learning_rate_factor(step, self.settings.steps)
         if self.optimizer is not None:
             apply(self.optimizer, [self.settings.learning_rate], factor)
         if seat.optimizer is not None:
             apply(seat.optimizer, [seat.rate], factor)
-        entry_gradient = flight.entry_BTH.grad
-        assert entry_gradient is not None
-        seat.flight, seat.applied = None, message.step
-        seat.reply = self._reply(message, Kind.GRADIENT, entry_gradient, loss)
-        return seat.reply
-
-    def _reply(
-        self, request: Message, kind: Kind, hidden: Tensor, loss: float | None = None
-    ) -> bytes:
-        reply = Message(
-            kind=kind, client=request.client, step=request.step, hidden=hidden, loss=loss
-        )
-        return encode(reply, self.settings.codec)
+        if seat.head is not None:
+            seat.head.update(step)

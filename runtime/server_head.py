@@ -38,7 +38,7 @@ class ServerHead:
         make = OPTIMIZERS[settings.optimizer]
         self.optimizer = make(trained, settings.learning_rate) if trained else None
 
-    def train_step(
+    def gradient(
         self,
         h_BTH: Tensor,
         masks: Mapping[str, Tensor],
@@ -46,8 +46,10 @@ class ServerHead:
         labels: Tensor,
         step: int,
     ) -> tuple[float, Tensor]:
-        """One step of the head: the loss before it, and its gradient by `h_BTH`, the output of the
-        client's last block. Raises RunError where the loss is not finite."""
+        """The loss and its gradient by `h_BTH`, the output of the client's last block. The head's
+        own gradient stays with it until `update` or `forget`.
+
+        Raises RunError where the loss is not finite."""
         leaf_BTH = h_BTH.detach().requires_grad_()
         with torch.enable_grad():
             loss = self.middle.on_top_of(
@@ -59,11 +61,18 @@ class ServerHead:
                 "lower the learning rates, or look for broken rows in this client's data",
             )
         loss.backward()
+        assert leaf_BTH.grad is not None
+        return loss.item(), leaf_BTH.grad
+
+    def update(self, step: int) -> None:
+        """One step of the head's optimizer."""
         if self.optimizer is not None:
             factor = learning_rate_factor(step, self.settings.steps)
             apply(self.optimizer, [self.settings.learning_rate], factor)
-        assert leaf_BTH.grad is not None
-        return loss.item(), leaf_BTH.grad
+
+    def forget(self) -> None:
+        """The step will not be applied."""
+        self.model.head.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def predict(

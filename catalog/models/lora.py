@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from zlib import crc32
 
@@ -42,6 +45,39 @@ class LoraPair(nn.Module):
         return F.linear(F.linear(x, self.A), self.B)
 
 
+@dataclass(frozen=True)
+class LoraStack:
+    """One pair for each of N owners: A [N, r, in] and B [N, out, r].
+
+    The rows of an input are N equal shares, one after the other; share i meets pair i.
+    """
+
+    A: Tensor
+    B: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if len(self.A) == 1:  # as LoraPair computes it, to the last bit
+            return F.linear(F.linear(x, self.A[0]), self.B[0])
+        x_NRI = x.reshape(len(self.A), -1, x.shape[-1])
+        y_NRO = torch.bmm(torch.bmm(x_NRI, self.A.mT), self.B.mT)
+        return y_NRO.view(*x.shape[:-1], -1)
+
+
+Routes = Mapping["LoraLinear", Sequence[Callable[[Tensor], Tensor]]]
+_ROUTES: ContextVar[Routes] = ContextVar("routes", default=MappingProxyType({}))
+
+
+@contextmanager
+def routed(routes: Routes) -> Iterator[None]:
+    """In this thread, and until the end of the block, these layers add `routes` to their base in
+    place of their active adapters."""
+    token = _ROUTES.set(routes)
+    try:
+        yield
+    finally:
+        _ROUTES.reset(token)
+
+
 class LoraLinear(nn.Module):
     """A frozen linear layer and the sum of its active adapters, which may have several owners."""
 
@@ -59,7 +95,7 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.base(x)
-        for pair in self.active:
+        for pair in _ROUTES.get().get(self, self.active):
             y = y + SCALE * pair(x)
         return y
 
@@ -80,6 +116,12 @@ class Adapter:
             for path, pair in self.pairs.items()
             for name, parameter in pair.named_parameters()
         }
+
+    def take_gradients(self, gradients: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """The gradients of A and B of some pairs."""
+        for path, (A, B) in gradients.items():
+            pair = self.pairs[path]
+            pair.A.grad, pair.B.grad = A, B
 
     @torch.no_grad()
     def seed(self, seed: int) -> Adapter:

@@ -1,0 +1,55 @@
+"""What a new message must be before the server computes with it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .message import Kind, Message
+from .seat import Seat, refusal
+
+LOWER = "lower the learning rates"
+
+
+def check_message(message: Message, seat: Seat, *, width: int, steps: int) -> None:
+    """Raises RunError, with client and step, for what the server can't or must not use: a step
+    outside the run, a wrong shape, numbers that are not finite, a kind that it does not answer."""
+    kind = message.kind
+    if kind is not Kind.PREDICT and not 0 <= message.step < steps:
+        raise refusal(message, f"the run has steps 0 to {steps - 1}")
+    if kind is Kind.BACKWARD:
+        assert seat.step is not None
+        _check_gradient(message, seat.step.flight.crossing.entry_BTH.shape)
+    elif kind in (Kind.FORWARD, Kind.PREDICT, Kind.LABELS):
+        _check_activation(message, width)
+    else:
+        raise refusal(message, f"a server does not answer {kind.value!r}")
+    if kind is Kind.LABELS and (seat.head is None or message.labels is None):
+        raise refusal(message, "a step with labels needs them, and a head on the server")
+
+
+def check_finite(message: Message, tensor: Tensor, what: str) -> None:
+    if not bool(torch.isfinite(tensor).all()):
+        raise refusal(message, f"{what} is not finite", LOWER)
+
+
+def _check_activation(message: Message, width: int) -> None:
+    shape = tuple(message.hidden.shape)
+    if len(shape) != 3 or shape[2] != width or 0 in shape:
+        raise refusal(message, f"the activation is {list(shape)}; the model takes [B, T, {width}]")
+    batch, length = shape[:2]
+    sizes = {name: list(mask.shape) for name, mask in message.masks.items()}
+    for name, size in (sizes | dict(message.shapes)).items():
+        rows = size[:1] == [batch] or (name in sizes and size[:1] == [1])
+        if not rows or len(size) < 2 or (len(size) == 2 and size[1] != length):
+            raise refusal(
+                message, f"{name} is {size}; the activation has {batch} rows of {length} tokens"
+            )
+    check_finite(message, message.hidden, "the activation")
+
+
+def _check_gradient(message: Message, shape: torch.Size) -> None:
+    found = message.hidden.shape
+    if found != shape:
+        raise refusal(message, f"the gradient is {list(found)}; the output was {list(shape)}")
+    check_finite(message, message.hidden, "the gradient")

@@ -1,0 +1,172 @@
+"""Messages that arrived together, at most one of each client, through the server.
+
+Gradients come first, each applied as a step of its own in order of arrival; then activations, which
+meet the trunk that results; then whole steps of clients whose heads are here. An error is the
+answer to the message that it concerns: its client stays where it was, and the others are served.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor
+
+from ..errors import FlexpError
+from .grouping import Flight
+from .message import Kind, Message, encode
+from .requests import LOWER, check_finite, check_message
+from .seat import Seat, Step, refusal
+
+if TYPE_CHECKING:
+    from .server import Server
+
+
+@dataclass
+class Ticket:
+    """A message and its answer."""
+
+    message: Message
+    seat: Seat
+    answer: bytes | FlexpError = b""
+
+    @contextmanager
+    def answering(self, flight: Flight | None = None) -> Iterator[None]:
+        """An error inside is the answer, and `flight` gets no gradient."""
+        try:
+            yield
+        except FlexpError as error:
+            self.answer = error
+            if flight is not None:
+                flight.leave()
+
+    def reply(self, kind: Kind, hidden: Tensor, loss: float | None = None) -> bytes:
+        client, step = self.message.client, self.message.step
+        reply = Message(kind=kind, client=client, step=step, hidden=hidden, loss=loss)
+        return encode(reply, self.seat.codec)
+
+
+class _Crossed(NamedTuple):
+    ticket: Ticket
+    flight: Flight
+    output_BTH: Tensor
+
+
+class _Due(NamedTuple):
+    """A gradient by the output of a flight."""
+
+    ticket: Ticket
+    flight: Flight
+    gradient_BTH: Tensor
+    loss: float | None = None
+
+
+def turns(tickets: Sequence[Ticket]) -> list[list[Ticket]]:
+    """The first message of each client, then the second of each that sent more, and so on."""
+    result: list[list[Ticket]] = []
+    taken: Counter[str] = Counter()
+    for ticket in tickets:
+        number = taken[ticket.message.client]
+        taken[ticket.message.client] += 1
+        if number == len(result):
+            result.append([])
+        result[number].append(ticket)
+    return result
+
+
+def serve(server: Server, turn: Sequence[Ticket]) -> None:
+    """Answer every ticket of `turn`, which holds at most one message of each client."""
+    for ticket in turn:
+        with ticket.answering():
+            ticket.answer = _known(server, ticket)
+    new = [ticket for ticket in turn if not ticket.answer]
+    _gradients(server, [t for t in new if t.message.kind is Kind.BACKWARD])
+    _activations(server, [t for t in new if t.message.kind is Kind.FORWARD])
+    _predictions(server, [t for t in new if t.message.kind is Kind.PREDICT])
+    _labels(server, [t for t in new if t.message.kind is Kind.LABELS])
+
+
+def _known(server: Server, ticket: Ticket) -> bytes:
+    """The answer if it was given before, empty for a new message; raises RunError for one that
+    can't be served."""
+    message, seat = ticket.message, ticket.seat
+    known = None if message.kind is Kind.PREDICT else seat.remembered(message)
+    if known is None:
+        width, steps = server.middle.backbone.config.hidden_size, server.settings.steps
+        check_message(message, seat, width=width, steps=steps)
+    return known or b""
+
+
+def _cross(server: Server, tickets: Sequence[Ticket], *, training: bool) -> list[_Crossed]:
+    """The clients' blocks."""
+    crossings = [server.crossing(ticket.seat, ticket.message) for ticket in tickets]
+    results = server.backbone.forward(crossings, training=training)
+    crossed = []
+    for ticket, result in zip(tickets, results, strict=True):
+        if isinstance(result, Exception):
+            reason = f"the model can't compute with this input: {result}"
+            ticket.answer = refusal(ticket.message, reason)
+            continue
+        flight, output_BTH = result
+        with ticket.answering(flight):
+            check_finite(ticket.message, output_BTH, "the output of the server's blocks")
+            crossed.append(_Crossed(ticket, flight, output_BTH))
+    return crossed
+
+
+def _activations(server: Server, tickets: list[Ticket]) -> None:
+    for ticket, flight, output_BTH in _cross(server, tickets, training=True):
+        ticket.answer = ticket.reply(Kind.ACTIVATION, output_BTH)
+        step = Step(ticket.message.step, flight, {Kind.FORWARD: ticket.answer})
+        ticket.seat.begin(step)
+
+
+def _predictions(server: Server, tickets: list[Ticket]) -> None:
+    for ticket, _, output_BTH in _cross(server, tickets, training=False):
+        message, head = ticket.message, ticket.seat.head
+        if head is None:
+            ticket.answer = ticket.reply(Kind.ACTIVATION, output_BTH)
+        else:
+            logits = head.predict(output_BTH, message.masks, message.shapes)
+            ticket.answer = ticket.reply(Kind.LOGITS, logits)
+
+
+def _labels(server: Server, tickets: list[Ticket]) -> None:
+    """Whole steps of clients whose heads are here."""
+    due = []
+    for ticket, flight, output_BTH in _cross(server, tickets, training=True):
+        message, head = ticket.message, ticket.seat.head
+        assert head is not None and message.labels is not None
+        with ticket.answering(flight):
+            loss, gradient_BTH = head.gradient(
+                output_BTH, message.masks, message.shapes, message.labels, message.step
+            )
+            due.append(_Due(ticket, flight, gradient_BTH, loss))
+    _backward(server, due)
+
+
+def _gradients(server: Server, tickets: list[Ticket]) -> None:
+    due = []
+    for ticket in tickets:
+        assert ticket.seat.step is not None
+        due.append(_Due(ticket, ticket.seat.step.flight, ticket.message.hidden))
+    _backward(server, due)
+
+
+def _backward(server: Server, due: list[_Due]) -> None:
+    """Backward together; then each client's own update, in order of arrival."""
+    results = server.backbone.backward([d.flight for d in due], [d.gradient_BTH for d in due])
+    for (ticket, _, _, loss), result in zip(due, results, strict=True):
+        message, seat = ticket.message, ticket.seat
+        with ticket.answering():
+            if isinstance(result, Exception):
+                raise refusal(message, f"the backward pass failed: {result}")
+            if not result.finite:
+                raise refusal(message, "the gradient of its adapters is not finite", LOWER)
+            reply = ticket.reply(Kind.GRADIENT, result.entry_BTH, loss)
+            server.update(seat, message.step, result)
+            seat.finish(message, reply)
+            ticket.answer = reply
