@@ -1,7 +1,7 @@
 """What the server keeps for one client, and what it remembers so that nothing is done twice.
 
-A step is named by (client, step). A network may deliver any message again, late, or in another
-order: what was answered before is answered from memory, what is over is refused.
+A message is named by (client, step, part). A network may deliver any message again, late, or in
+another order: what was answered before is answered from memory, what is over is refused.
 """
 
 from __future__ import annotations
@@ -14,22 +14,39 @@ from torch import Tensor
 
 from ..catalog.models.lora import Adapter
 from ..errors import RunError
+from .batching import Weights
 from .grouping import Flight
 from .message import Kind, Message
 from .optim import adamw
 from .server_head import ServerHead
 
-Replies = dict[Kind, bytes]
-"""The answer to each kind of message of one step."""
+Replies = dict[tuple[Kind, int], bytes]
+"""The answers of one step, by the message's kind and part."""
 
 
 @dataclass
 class Step:
-    """The step that a client is in."""
+    """The step that a client is in: one batch, in one or more parts."""
 
     number: int
-    flight: Flight
+    parts: int
+    adapters: tuple[Weights, ...]
+    """As the step found them: all its parts compute with these."""
+    flights: dict[int, Flight] = field(default_factory=dict)
+    """By part."""
+    gradients: dict[int, tuple[Weights, ...]] = field(default_factory=dict)
+    """Of the adapters, by part."""
     replies: Replies = field(default_factory=dict)
+
+    def total(self) -> tuple[Weights, ...]:
+        """The batch's gradient: the parts are added in their own order, not that of arrival."""
+        (_, total), *rest = sorted(self.gradients.items())
+        for _, part in rest:
+            total = tuple(
+                {path: (A + more[path][0], B + more[path][1]) for path, (A, B) in own.items()}
+                for own, more in zip(total, part, strict=True)
+            )
+        return total
 
 
 class Seat:
@@ -64,47 +81,60 @@ class Seat:
 
         Raises RunError for a step that is over and for a gradient without its forward pass.
         """
-        asked, kind, step = message.step, message.kind, self.step
-        if asked == self.applied and kind in self.replies:
-            return self.replies[kind]
-        if step is not None and asked == step.number and kind in step.replies:
-            return step.replies[kind]
+        key, step = (message.kind, message.part), self.step
+        if message.step == self.applied and key in self.replies:
+            return self.replies[key]
         latest = step.number if step is not None else self.applied
-        if asked < latest or asked == self.applied:
+        if message.step < latest or message.step == self.applied:
             raise refusal(message, f"this step is over; the last was {latest}")
-        if kind is Kind.BACKWARD and (step is None or step.number != asked):
+        under_way = self.under_way(message)
+        if under_way is not None and under_way.parts != message.parts:
+            raise refusal(message, f"{message.parts} parts; it began with {under_way.parts}")
+        if under_way is not None and key in under_way.replies:
+            return under_way.replies[key]
+        flights = under_way.flights if under_way is not None else {}
+        if message.kind is Kind.BACKWARD and message.part not in flights:
             raise refusal(message, "a gradient came that has no forward pass")
         return None
 
-    def begin(self, step: Step) -> None:
-        """The step before is left, if its gradient never came."""
-        self.leave()
-        self.step = step
+    def under_way(self, message: Message) -> Step | None:
+        """The step of `message`, if it has begun and is not over."""
+        return self.step if self.step is not None and self.step.number == message.step else None
 
-    def finish(self, message: Message, reply: bytes) -> None:
-        """`message` was the last of its step, which is applied."""
-        under_way = self.step.replies if self.step is not None else {}
-        self.replies = {**under_way, message.kind: reply}
-        self.leave()
-        self.applied = message.step
+    def enter(self, message: Message, adapters: tuple[Weights, ...]) -> Step:
+        """The step of `message`; a new one ends the one before, whose gradient never came."""
+        step = self.under_way(message)
+        if step is None:
+            self.leave()
+            self.step = step = Step(message.step, message.parts, adapters)
+        return step
 
     def leave(self) -> None:
-        if self.step is not None:
-            self.step.flight.leave()
+        """Give the step up: nothing of it will be applied."""
+        for flight in self.step.flights.values() if self.step is not None else ():
+            flight.leave()
+        if self.head is not None:
+            self.head.forget()
         self.step = None
+
+    def finish(self, step: Step) -> None:
+        """The step was applied."""
+        self.applied, self.replies, self.step = step.number, step.replies, None
 
     def memory(self) -> dict[str, Tensor]:
         """The answers to the last step that was applied, for a checkpoint."""
         return {
-            kind.value: torch.frombuffer(bytearray(reply), dtype=torch.uint8)
-            for kind, reply in self.replies.items()
+            f"{kind.value}.{part}": torch.frombuffer(bytearray(reply), dtype=torch.uint8)
+            for (kind, part), reply in self.replies.items()
         }
 
     def remember(self, applied: int, memory: Mapping[str, Tensor]) -> None:
         """Be as when `applied` was the last step. A step under way then must be sent again."""
         self.leave()
-        self.applied = applied
-        self.replies = {Kind(kind): t.numpy().tobytes() for kind, t in memory.items()}
+        self.applied, self.replies = applied, {}
+        for name, reply in memory.items():
+            kind, _, part = name.partition(".")
+            self.replies[Kind(kind), int(part)] = reply.numpy().tobytes()
 
 
 def refusal(message: Message, what: str, hint: str = "") -> RunError:

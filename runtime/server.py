@@ -22,9 +22,9 @@ from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, lora_linears, n
 from ..errors import FlexpError
 from ..planner.fleet import ServerSide
 from .alignment import prox
-from .batching import Crossing, Gradients
+from .batching import Crossing, Weights
 from .grouping import Backbone
-from .message import Message, decode
+from .message import Kind, Message, decode
 from .middle import Middle
 from .optim import adamw, apply, learning_rate_factor
 from .seat import Seat, refusal
@@ -129,19 +129,22 @@ class Server:
         return Ticket(message, seat)
 
     def crossing(self, seat: Seat, message: Message) -> Crossing:
-        """The way of an activation through the client's blocks, as the adapters are now."""
+        """The way of an activation through the client's blocks: with the adapters that its step
+        found, or as they are now."""
+        step = seat.under_way(message) if message.kind is not Kind.PREDICT else None
+        now = tuple(w for w in (self._versions.now(), live(seat.personal)) if w)
         return Crossing(
             entry_BTH=message.hidden,
             span=seat.span,
             masks=message.masks,
             shapes=message.shapes,
-            adapters=tuple(w for w in (self._versions.now(), live(seat.personal)) if w),
+            adapters=step.adapters if step is not None else now,
         )
 
-    def update(self, seat: Seat, step: int, gradients: Gradients) -> None:
+    def update(self, seat: Seat, step: int, gradients: tuple[Weights, ...]) -> None:
         """One step of what trains in a client's blocks, and of its head if that is here."""
         owners = [adapter for adapter in (self.trunk, seat.personal) if adapter.pairs]
-        for owner, weights in zip(owners, gradients.adapters, strict=True):
+        for owner, weights in zip(owners, gradients, strict=True):
             owner.take_gradients(weights)
         with torch.enable_grad():  # embedded, this runs inside the client's own backward pass
             penalty = prox(seat.personal, self.settings.lambdas, seat.span.start)

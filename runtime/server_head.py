@@ -45,14 +45,15 @@ class ServerHead:
         shapes: Mapping[str, list[int]],
         labels: Tensor,
         step: int,
+        share: float = 1.0,
     ) -> tuple[float, Tensor]:
-        """The loss and its gradient by `h_BTH`, the output of the client's last block. The head's
-        own gradient stays with it until `update` or `forget`.
+        """`share` times the loss, and its gradient by `h_BTH`, the output of the client's last
+        block. The head's own gradient adds up in it until `update` or `forget`.
 
         Raises RunError where the loss is not finite."""
         leaf_BTH = h_BTH.detach().requires_grad_()
         with torch.enable_grad():
-            loss = self.middle.on_top_of(
+            loss = share * self.middle.on_top_of(
                 leaf_BTH, masks, shapes, lambda inputs: self.model.loss(inputs, labels)
             )
         if not torch.isfinite(loss):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 
 from ..errors import FlexpError
-from .grouping import Flight
+from .grouping import COMPUTE_ERRORS, Flight
 from .message import Kind, Message, encode
 from .requests import LOWER, check_finite, check_message
 from .seat import Seat, Step, refusal
@@ -44,8 +44,16 @@ class Ticket:
                 flight.leave()
 
     def reply(self, kind: Kind, hidden: Tensor, loss: float | None = None) -> bytes:
-        client, step = self.message.client, self.message.step
-        reply = Message(kind=kind, client=client, step=step, hidden=hidden, loss=loss)
+        asked = self.message
+        reply = Message(
+            kind=kind,
+            client=asked.client,
+            step=asked.step,
+            part=asked.part,
+            parts=asked.parts,
+            hidden=hidden,
+            loss=loss,
+        )
         return encode(reply, self.seat.codec)
 
 
@@ -59,6 +67,7 @@ class _Due(NamedTuple):
     """A gradient by the output of a flight."""
 
     ticket: Ticket
+    step: Step
     flight: Flight
     gradient_BTH: Tensor
     loss: float | None = None
@@ -119,9 +128,11 @@ def _cross(server: Server, tickets: Sequence[Ticket], *, training: bool) -> list
 
 def _activations(server: Server, tickets: list[Ticket]) -> None:
     for ticket, flight, output_BTH in _cross(server, tickets, training=True):
+        message = ticket.message
+        step = ticket.seat.enter(message, flight.crossing.adapters)
+        step.flights[message.part] = flight
         ticket.answer = ticket.reply(Kind.ACTIVATION, output_BTH)
-        step = Step(ticket.message.step, flight, {Kind.FORWARD: ticket.answer})
-        ticket.seat.begin(step)
+        step.replies[Kind.FORWARD, message.part] = ticket.answer
 
 
 def _predictions(server: Server, tickets: list[Ticket]) -> None:
@@ -135,38 +146,53 @@ def _predictions(server: Server, tickets: list[Ticket]) -> None:
 
 
 def _labels(server: Server, tickets: list[Ticket]) -> None:
-    """Whole steps of clients whose heads are here."""
+    """Whole steps, or whole parts of steps, of clients whose heads are here."""
     due = []
     for ticket, flight, output_BTH in _cross(server, tickets, training=True):
-        message, head = ticket.message, ticket.seat.head
-        assert head is not None and message.labels is not None
+        message, seat = ticket.message, ticket.seat
+        assert seat.head is not None and message.labels is not None
+        step = seat.enter(message, flight.crossing.adapters)
         with ticket.answering(flight):
-            loss, gradient_BTH = head.gradient(
-                output_BTH, message.masks, message.shapes, message.labels, message.step
-            )
-            due.append(_Due(ticket, flight, gradient_BTH, loss))
+            try:
+                loss, gradient_BTH = seat.head.gradient(
+                    output_BTH,
+                    message.masks,
+                    message.shapes,
+                    message.labels,
+                    message.step,
+                    message.share,
+                )
+            except COMPUTE_ERRORS as error:
+                raise refusal(message, f"the loss can't be computed: {error}") from error
+            due.append(_Due(ticket, step, flight, gradient_BTH, loss))
     _backward(server, due)
 
 
 def _gradients(server: Server, tickets: list[Ticket]) -> None:
     due = []
     for ticket in tickets:
-        assert ticket.seat.step is not None
-        due.append(_Due(ticket, ticket.seat.step.flight, ticket.message.hidden))
+        message, step = ticket.message, ticket.seat.step
+        assert step is not None
+        due.append(_Due(ticket, step, step.flights[message.part], message.hidden))
     _backward(server, due)
 
 
 def _backward(server: Server, due: list[_Due]) -> None:
     """Backward together; then each client's own update, in order of arrival."""
     results = server.backbone.backward([d.flight for d in due], [d.gradient_BTH for d in due])
-    for (ticket, _, _, loss), result in zip(due, results, strict=True):
+    for (ticket, step, _, _, loss), result in zip(due, results, strict=True):
         message, seat = ticket.message, ticket.seat
-        with ticket.answering():
-            if isinstance(result, Exception):
-                raise refusal(message, f"the backward pass failed: {result}")
-            if not result.finite:
-                raise refusal(message, "the gradient of its adapters is not finite", LOWER)
-            reply = ticket.reply(Kind.GRADIENT, result.entry_BTH, loss)
-            server.update(seat, message.step, result)
-            seat.finish(message, reply)
-            ticket.answer = reply
+        if isinstance(result, Exception) or not result.finite:
+            what = "failed" if isinstance(result, Exception) else "gave numbers that are not finite"
+            ticket.answer = refusal(
+                message, f"the backward pass {what}: the step is dropped", LOWER
+            )
+            seat.leave()
+            continue
+        ticket.answer = ticket.reply(Kind.GRADIENT, result.entry_BTH, loss)
+        step.flights.pop(message.part, None)
+        step.gradients[message.part] = result.adapters
+        step.replies[message.kind, message.part] = ticket.answer
+        if len(step.gradients) == step.parts:
+            server.update(seat, step.number, step.total())
+            seat.finish(step)
