@@ -4,6 +4,7 @@ OWNER/NAME is a weight, OWNER/NAME/MOMENT what its optimizer keeps for it. Owner
 "personal/CLIENT" (δ on the server), "head/CLIENT" (a head on the server) and "client/CLIENT" (on
 the device). NAME is "block.layer.A" or
 "block.layer.B" for an adapter, else the parameter's name in the model, such as "head.weight".
+answers/CLIENT/MESSAGE is what the server answered to the client's last step, in bytes.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def capture(job: Job) -> Tensors:
             tensors[key] = parameter.detach().contiguous()
             for moment, value in _moments(owner, parameter).items():
                 tensors[f"{key}/{moment}"] = value
+    for name, seat in job.server.seats.items():
+        tensors |= {f"answers/{name}/{key}": reply for key, reply in seat.memory().items()}
     return tensors
 
 
@@ -67,6 +70,11 @@ def restore(job: Job, tensors: Mapping[str, Tensor]) -> None:
 
     Raises RunError where they are not those of this job.
     """
+    answers = {key for key in tensors if key.startswith("answers/")}
+    for name, seat in job.server.seats.items():
+        start = f"answers/{name}/"
+        own = {key: tensors[key] for key in answers if key.startswith(start)}
+        seat.recall({key.removeprefix(start): reply for key, reply in own.items()})
     moments: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         weight, _, moment = key.rpartition("/")
@@ -81,7 +89,7 @@ def restore(job: Job, tensors: Mapping[str, Tensor]) -> None:
             parameter.copy_(tensors[key])
             if owner.optimizer is not None and key in moments:
                 owner.optimizer.state[parameter] = {k: t.clone() for k, t in moments[key].items()}
-    unknown = sorted(set(tensors) - known)
+    unknown = sorted(set(tensors) - known - answers)
     if unknown:
         raise RunError(f"the checkpoint does not fit this run: the run has no {unknown[0]}")
 

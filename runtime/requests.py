@@ -12,7 +12,7 @@ LOWER = "lower the learning rates"
 
 
 def check_message(message: Message, seat: Seat, *, width: int, steps: int) -> None:
-    """Raises RunError, with client and step, for what the server can't or must not use: a step
+    """Raises StepError for what the server can't or must not use: a step
     outside the run, a wrong shape, numbers that are not finite, a kind that it does not answer."""
     kind = message.kind
     if kind is not Kind.PREDICT and not 0 <= message.step < steps:

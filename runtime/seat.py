@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..catalog.models.lora import Adapter
-from ..errors import RunError
+from ..errors import StepError
 from .batching import Weights
 from .grouping import Flight
 from .message import Kind, Message
@@ -79,7 +79,7 @@ class Seat:
     def remembered(self, message: Message) -> bytes | None:
         """The answer to a message of training that was answered before; None for a new one.
 
-        Raises RunError for a step that is over and for a gradient without its forward pass.
+        Raises StepError for a step that is over and for a gradient without its forward pass.
         """
         key, step = (message.kind, message.part), self.step
         if message.step == self.applied and key in self.replies:
@@ -128,15 +128,14 @@ class Seat:
             for (kind, part), reply in self.replies.items()
         }
 
-    def remember(self, applied: int, memory: Mapping[str, Tensor]) -> None:
-        """Be as when `applied` was the last step. A step under way then must be sent again."""
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Have the answers of `memory`. A step that was under way then must be sent again."""
         self.leave()
-        self.applied, self.replies = applied, {}
+        self.replies = {}
         for name, reply in memory.items():
             kind, _, part = name.partition(".")
             self.replies[Kind(kind), int(part)] = reply.numpy().tobytes()
 
 
-def refusal(message: Message, what: str, hint: str = "") -> RunError:
-    """An error that names the client and the step."""
-    return RunError(f"client {message.client!r}, step {message.step}: {what}", hint)
+def refusal(message: Message, what: str, hint: str = "") -> StepError:
+    return StepError(message.client, message.step, what, hint)

@@ -99,7 +99,7 @@ def serve(server: Server, turn: Sequence[Ticket]) -> None:
 
 
 def _known(server: Server, ticket: Ticket) -> bytes:
-    """The answer if it was given before, empty for a new message; raises RunError for one that
+    """The answer if it was given before, empty for a new message; raises StepError for one that
     can't be served."""
     message, seat = ticket.message, ticket.seat
     known = None if message.kind is Kind.PREDICT else seat.remembered(message)
