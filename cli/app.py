@@ -13,7 +13,19 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import INTERRUPTED, FlexpError
-from . import catalog, fleet, plan, probe, profile, quickstart, render, schema, train
+from . import (
+    catalog,
+    export,
+    fleet,
+    plan,
+    predict,
+    probe,
+    profile,
+    quickstart,
+    render,
+    schema,
+    train,
+)
 
 DEBUG_VARIABLE = "FLEXP_DEBUG"
 
@@ -86,6 +98,8 @@ app.command()(probe.probe)
 app.command()(profile.profile)
 app.command()(plan.plan)
 app.command()(train.train)
+app.command()(predict.predict)
+app.command()(export.export)
 app.command()(schema.schema)
 app.add_typer(fleet.fleet, name="fleet")
 app.add_typer(catalog.catalog, name="catalog")

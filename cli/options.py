@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -79,6 +80,28 @@ OptimizerOption = Annotated[
         show_default="adamw",
         help="SGD keeps no state beside the weights, AdamW twice what trains.",
         rich_help_panel=PANEL,
+    ),
+]
+
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder of a complete run.", show_default=False)
+]
+ClientArgument = Annotated[str, typer.Argument(metavar="CLIENT", show_default=False)]
+BaseModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|FOLDER|ID",
+        show_default="the run's",
+        help="Where the base weights are.",
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="text=BODY,...",
+        help="Columns of the file that have other names, for text, label, client and split.",
     ),
 ]
 

@@ -40,9 +40,14 @@ class Batcher:
         self.tokenizer, self.length = tokenizer, length
 
     def encode(self, rows: tuple[Row, ...], classes: tuple[str, ...]) -> Encoded:
-        ids = self.tokenizer([row.text for row in rows], truncation=True, max_length=self.length)
         index = {label: number for number, label in enumerate(classes)}
-        return Encoded(ids=tuple(ids["input_ids"]), labels=tuple(index[row.label] for row in rows))
+        return Encoded(
+            ids=tuple(self.token_ids([row.text for row in rows])),
+            labels=tuple(index[row.label] for row in rows),
+        )
+
+    def token_ids(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, truncation=True, max_length=self.length)["input_ids"]
 
     def inputs(self, ids: list[list[int]]) -> dict[str, Tensor]:
         padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")

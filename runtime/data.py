@@ -89,20 +89,24 @@ def load_data(data: str, columns: Mapping[str, str], progress: Progress) -> Text
     return read_file(Path(data), columns)
 
 
-def read_file(path: Path, columns: Mapping[str, str] | None = None) -> TextData:
+def read_file(
+    path: Path, columns: Mapping[str, str] | None = None, *, labelled: bool = True
+) -> TextData:
     """A CSV, TSV, JSONL or Parquet file with the columns text and label, and optionally client and
-    split; `columns` says where a field has another column's name.
+    split; `columns` says where a field has another column's name. Where rows need not be
+    `labelled`, those without a label have "".
 
     Raises MissingFileError, SyntaxFileError, FieldError (rows named) or EmptyDataError.
     """
     if not path.is_file():
         raise MissingFileError(path, "--data takes a data set's name or a file")
     names = {field: field for field in FIELDS} | dict(columns or {})
-    needed = {"text", "label", *(columns or {})}
+    filled = {"text", "label"} if labelled else {"text"}
+    needed = filled | set(columns or {})
     rows: list[Row] = []
     problems: dict[str, list[int]] = {}
     for number, record in read_records(path):
-        row = _row(record, names, needed)
+        row = _row(record, names, needed, filled)
         if isinstance(row, Row):
             rows.append(row)
         else:
@@ -110,11 +114,12 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None) -> TextData:
     if problems:
         raise FieldError(
             "\n".join(_problem(path, what, lines) for what, lines in problems.items()),
-            "every row needs a text and a label; name other columns with --columns "
-            "text=NAME,label=NAME",
+            f"every row needs a {' and a '.join(sorted(filled, reverse=True))}; name other columns "
+            "with --columns text=NAME,label=NAME",
         )
     if not rows:
-        raise EmptyDataError(f"{path}: holds no rows", "it needs the columns text and label")
+        columns_needed = " and ".join(sorted(filled, reverse=True))
+        raise EmptyDataError(f"{path}: holds no rows", f"it needs {columns_needed} in each")
     return TextData(name=str(path), rows=tuple(rows), class_names={})
 
 
@@ -125,8 +130,10 @@ def _problem(path: Path, what: str, lines: list[int]) -> str:
     return f"{path}:{lines[0]}: {what}{also}"
 
 
-def _row(record: Mapping[str, object], names: Mapping[str, str], needed: set[str]) -> Row | str:
-    """The row, or what is wrong with it."""
+def _row(
+    record: Mapping[str, object], names: Mapping[str, str], needed: set[str], filled: set[str]
+) -> Row | str:
+    """The row, or what is wrong with it: `needed` fields have a column, `filled` ones a value."""
     values: dict[str, str] = {}
     for field, column in names.items():
         value = record.get(column)
@@ -135,7 +142,7 @@ def _row(record: Mapping[str, object], names: Mapping[str, str], needed: set[str
         if isinstance(value, dict | list):
             return f"{column}: must be text or a number, found {type(value).__name__}"
         values[field] = "" if value is None else str(value).strip()
-    for field in ("text", "label"):
+    for field in sorted(filled, reverse=True):
         if not values[field]:
             return f"{names[field]}: empty"
     if values["split"] not in ("", "train", "test"):

@@ -17,6 +17,10 @@ from ..catalog.models.blocks import block_stack
 from ..catalog.models.lora import SCALE, LoraPair
 from .client import Client
 
+ADAPTER, HEAD = "adapter_model.safetensors", "head.safetensors"
+PREFIX = "base_model.model."
+"""Before the name of a layer in an adapter's file: peft's wrappers of the model."""
+
 
 def export_client(
     client: Client,
@@ -39,7 +43,7 @@ def export_client(
     wide: dict[str, int] = {}
     for path, summands in pairs.items():
         full = f"{stack}.{path}"
-        key = f"base_model.model.{full}"
+        key = f"{PREFIX}{full}"
         tensors[f"{key}.lora_A.weight"] = torch.cat([pair.A.detach() for pair in summands])
         tensors[f"{key}.lora_B.weight"] = torch.cat([pair.B.detach() for pair in summands], dim=1)
         if len(summands) > 1:
@@ -57,9 +61,9 @@ def export_client(
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(str(folder))
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomic(folder / "adapter_model.safetensors", safetensors.torch.save(contiguous))
+    write_atomic(folder / ADAPTER, safetensors.torch.save(contiguous))
     weights = {name: tensor.contiguous() for name, tensor in head.state_dict().items()}
-    write_atomic(folder / "head.safetensors", safetensors.torch.save(weights))
+    write_atomic(folder / HEAD, safetensors.torch.save(weights))
 
 
 def _has_conv1d(backbone: nn.Module) -> bool:

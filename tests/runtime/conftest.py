@@ -28,6 +28,9 @@ _SHAPE = {
 def small_config(family: str) -> transformers.PretrainedConfig:
     if family == "bert":
         return transformers.BertConfig(**_SHAPE)
+    if family == "gpt2":
+        shape = {"n_embd": HIDDEN, "n_layer": BLOCKS, "n_head": 4, "n_positions": 64}
+        return transformers.GPT2Config(vocab_size=VOCABULARY, pad_token_id=0, **shape)
     return transformers.LlamaConfig(**_SHAPE, num_key_value_heads=2, pad_token_id=0)
 
 

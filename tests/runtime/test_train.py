@@ -99,44 +99,6 @@ def test_only_activations_gradients_masks_and_shapes_cross_the_wire(
     )
 
 
-@pytest.mark.parametrize("family", ["bert", "llama"])
-@pytest.mark.parametrize("server_side", ["shared", "personal", "aligned"])
-def test_peft_loads_what_a_client_takes_away(
-    tmp_path: Path,
-    checkpoint: Checkpoint,
-    monkeypatch: pytest.MonkeyPatch,
-    family: str,
-    server_side: str,
-) -> None:
-    """The exported adapter on a plain transformers model predicts what the split model did."""
-    import transformers
-    from flexp.catalog.models.heads import mean_pool
-    from flexp.runtime import train as module
-    from peft import PeftModel
-
-    jobs = []
-    assemble = module.assemble
-
-    def kept(*args: object) -> object:
-        jobs.append(assemble(*args))
-        return jobs[-1]
-
-    monkeypatch.setattr(module, "assemble", kept)
-    folder = checkpoint(family)
-    run(small_plan(folder, server_side=server_side), tmp_path)
-    ids = torch.tensor([[3, 4, 5, 6], [7, 8, 9, 10]])
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    for name in CLIENTS:
-        base = transformers.AutoModel.from_pretrained(folder)
-        model = PeftModel.from_pretrained(base, tmp_path / "clients" / name).eval()
-        head = safetensors.torch.load_file(tmp_path / "clients" / name / "head.safetensors")
-        with torch.no_grad():
-            pooled = mean_pool(model(**inputs).last_hidden_state, inputs["attention_mask"])
-        logits = pooled @ head["weight"].T + head["bias"]
-        expected = jobs[0].clients[name].predict(inputs)
-        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
-
-
 def test_another_model_is_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
     plan = small_plan(checkpoint("bert"))
     with pytest.raises(PlanError, match="another configuration"):
