@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from flexp.catalog.models.entry import load_config, model_names
+from flexp.profiler import block_speed
 from flexp.profiler.block_speed import affordable_batch, sample_blocks, time_blocks, weight_bytes
 
 from .probing import HIDDEN, INNER, LENGTH, RANK, TINY_VIT, settings
@@ -97,3 +98,10 @@ def test_other_architectures_can_be_timed(tmp_path: Path, architecture: dict[str
     timings = time_blocks(sample, settings("full"), threads=1, seconds=0.0)
     assert [timing.alike for timing in timings] == list(sample.alike)
     assert all(timing.step_flops > 0 for timing in timings)
+
+
+def test_one_disturbed_step_does_not_make_a_machine_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter([5.0, 0.2, 0.3, 9.0])
+    monkeypatch.setattr(block_speed, "_seconds_of", lambda step, device: next(taken))
+    assert block_speed._fastest(lambda: None, torch.device("cpu"), seconds=60.0) == 0.2
+    assert block_speed._fastest(lambda: None, torch.device("cpu"), seconds=-1.0) == 9.0
