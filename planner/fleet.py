@@ -23,7 +23,8 @@ from ..catalog.files import Contract
 from ..catalog.units import Seconds, WattHours, Watts
 from ..profiler.costs import Codec, ServerSide
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=48)]
+"""Every message carries it, with a member's number behind it: at most 64 characters."""
 Checkpointing = Literal["never", "allowed", "always"]
 
 

@@ -21,7 +21,9 @@ ELEMENT_BYTES: dict[Codec, int] = {"fp32": 4, "bf16": 2, "int8": 1}
 SCALE_BYTES: dict[Codec, int] = {"fp32": 0, "bf16": 0, "int8": 4}
 """Bytes per token that a codec adds: int8 sends one fp32 scale with each token's vector."""
 MESSAGE_OVERHEAD_BYTES = 512
-"""Framing of one message, a safetensors blob: 8 bytes of length and a JSON header."""
+"""Framing of one message at most, 8 bytes of length and a JSON header: mostly 200 to 350."""
+LABEL_FRAMING_BYTES = 128
+"""What labels add to it."""
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2}
 LABEL_BYTES = 8
 STATE_COPIES: dict[Optimizer, int] = {"adamw": 2, "sgd": 0}
@@ -157,15 +159,16 @@ def _trained_bytes(settings: ProfileSettings, units: Sequence[UnitProfile]) -> i
     return copies * sum(unit.trainable_bytes for unit in units)
 
 
-def wire_bytes(profile: Profile, placement: Placement, codec: Codec) -> WireBytes:
-    """Bytes of one step.
+def wire_bytes(profile: Profile, placement: Placement, codec: Codec, parts: int = 1) -> WireBytes:
+    """Bytes of one step, its batch in one piece or in `parts` micro-batches.
 
     U-shape, head and labels on the client: up go the activation at the boundary, with the
     attention mask (one byte a token), and the gradient for the server's output; down come the
     server's output and the gradient at the boundary. With the head on the server, the activation
     and the labels go up and the gradient comes down. Gradients are left out where nothing behind
-    them trains. A tensor takes tokens · (hidden · element + scale) bytes. Blocks keep their width,
-    so every depth costs the same. Source: docs/planner.md, "Wire".
+    them trains. A tensor takes tokens · (hidden · element + scale) bytes, and each part its
+    framing. Blocks keep their width, so every depth costs the same. Source: docs/planner.md,
+    "Wire".
 
     Example: batch 2, length 3, hidden 4 in int8: 6 · (4 + 4) = 48 bytes a tensor, so
     up = 2·48 + 6 + 2·512 = 1126 and down = 2·48 + 2·512 = 1120.
@@ -174,14 +177,16 @@ def wire_bytes(profile: Profile, placement: Placement, codec: Codec) -> WireByte
     settings = profile.settings
     elements = bottom[-1].boundary_bytes // DTYPE_BYTES[settings.dtype]
     tokens = elements // profile.hidden_size
-    message = elements * ELEMENT_BYTES[codec] + tokens * SCALE_BYTES[codec] + MESSAGE_OVERHEAD_BYTES
+    framing = parts * MESSAGE_OVERHEAD_BYTES
+    message = elements * ELEMENT_BYTES[codec] + tokens * SCALE_BYTES[codec] + framing
     mask = settings.batch * settings.length if profile.inputs == "tokens" else 0
     bottom_trains = any(unit.trainable_bytes for unit in bottom)
     if not top:
         labels = LABEL_BYTES * (mask if settings.task in TOKEN_TASKS else settings.batch)
-        down = message if bottom_trains else MESSAGE_OVERHEAD_BYTES
+        down = message if bottom_trains else framing
+        labels += parts * LABEL_FRAMING_BYTES
         return WireBytes(message + mask + labels, down, round_trips=1)
     if not bottom_trains and not any(unit.trainable_bytes for unit in server):
         return WireBytes(message + mask, message, round_trips=1)
-    back = message if bottom_trains else MESSAGE_OVERHEAD_BYTES
+    back = message if bottom_trains else framing
     return WireBytes(2 * message + mask, message + back, round_trips=2)

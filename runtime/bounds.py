@@ -8,7 +8,7 @@ from math import prod
 
 import torch
 
-from .blob import Entry
+from .blob import MAX_HEADER_BYTES, Entry
 from .codecs import Codec
 
 PUBLIC_INPUTS = ("attention_mask", "position_ids")
@@ -40,6 +40,17 @@ class Bounds:
 
 ANYTHING = Bounds(message_bytes=2**30)
 """For a receiver that knows no plan: 1 GiB."""
+
+
+def token_bounds(*, batch: int, length: int, hidden_size: int, outputs: int) -> Bounds:
+    """For models of text: `batch` rows of `length` tokens, `outputs` logits a row or token.
+
+    The largest message is one in float32, with labels, mask, position ids (8 bytes a token each)
+    and a scale: batch · length · (4 · max(hidden_size, outputs) + 28) bytes and the header.
+    """
+    width = max(hidden_size, outputs)
+    largest_bytes = batch * length * (4 * width + 28) + MAX_HEADER_BYTES
+    return Bounds(message_bytes=largest_bytes, batch=batch, length=length, width=width)
 
 
 def check_entries(

@@ -51,7 +51,7 @@ def run(case: Case) -> int:
         model = load_device_model(folder, config, case.settings, case.placement)
     else:
         model = random_device_model(config, case.settings, case.placement)
-    wire = Wire("check", _echo, case.codec, frozen=case.settings.method == "head")
+    wire = Wire("check", echo, case.codec, frozen=case.settings.method == "head")
     settings = ClientSettings(
         steps=STEPS,
         learning_rate=1e-4,
@@ -69,7 +69,7 @@ def run(case: Case) -> int:
     return peak_resident_bytes()
 
 
-def _echo(data: bytes) -> bytes:
+def echo(data: bytes) -> bytes:
     """Stands for the network and the server: an answer of the same size, in memory of its own."""
     from . import blob
     from .message import Kind

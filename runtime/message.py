@@ -72,7 +72,7 @@ class Message:
 _FIELDS = {"kind", "client", "step", "part", "codec", "shapes"}
 _OWN_FIELDS = {Kind.LABELS: {"share"}, Kind.GRADIENT: {"loss"}}
 """Fields that one kind may have beside."""
-MAX_CLIENT_LENGTH = 128
+MAX_CLIENT_LENGTH = 64
 MAX_PARTS = 1024
 MAX_STEP = 2**53
 

@@ -223,11 +223,17 @@ TENSOR = 6 * 4 * 2 + 512
 """A bf16 message of `wide()`."""
 
 
+def test_micro_batches_add_framing_alone() -> None:
+    one, four = (costs.wire_bytes(wide(), AT[1], "bf16", parts) for parts in (1, 4))
+    assert (four.up - one.up, four.down - one.down) == (2 * 3 * 512, 2 * 3 * 512)
+    assert four.round_trips == one.round_trips
+
+
 def test_labels_that_leave_the_device_save_two_messages() -> None:
     labels = {"classification": 2 * 8, "causal-lm": 6 * 8, "token-classification": 6 * 8}
     for task, size in labels.items():
         wire = costs.wire_bytes(wide(task=task), Placement(1, head="server"), "bf16")
-        assert wire == (TENSOR + 6 + size, TENSOR, 1)
+        assert wire == (TENSOR + 6 + size + 128, TENSOR, 1)
 
 
 def test_nothing_to_train_needs_no_gradients() -> None:

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from flexp.errors import RunError
 from flexp.runtime import blob
-from flexp.runtime.bounds import Bounds
+from flexp.runtime.bounds import Bounds, token_bounds
 from flexp.runtime.codecs import CODECS
 from flexp.runtime.message import Kind, Message, decode, encode
 from hypothesis import given, settings
@@ -123,6 +123,18 @@ def test_a_message_beyond_the_cap_is_not_even_parsed() -> None:
     assert decode(data, Bounds(message_bytes=len(data))).hidden.shape == (2, 3, 8)
     with pytest.raises(RunError, match=f"{len(data)} bytes; at most {len(data) - 1} are read"):
         decode(data, Bounds(message_bytes=len(data) - 1))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("kind", Kind)
+def test_bounds_of_a_plan_let_its_messages_through(kind: Kind, codec: str) -> None:
+    """And no row, token or element more."""
+    sizes = {"batch": 2, "length": 3, "hidden_size": 8, "outputs": 5}
+    data = valid(kind, codec)
+    assert decode(data, token_bounds(**sizes)).hidden.shape == (2, 3, 8)
+    for less in ({"batch": 1}, {"length": 2}, {"hidden_size": 7}):
+        with pytest.raises(RunError, match=r"at most . are expected"):
+            decode(data, token_bounds(**{**sizes, **less}))
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from flexp.errors import RunError
 from flexp.planner.fleet import Codec
+from flexp.profiler.costs import LABEL_FRAMING_BYTES, MESSAGE_OVERHEAD_BYTES
+from flexp.runtime.bounds import ASKING
 from flexp.runtime.codecs import CODECS
-from flexp.runtime.message import Kind, Message, decode, encode
+from flexp.runtime.message import MAX_CLIENT_LENGTH, Kind, Message, decode, encode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +60,33 @@ def test_an_unknown_kind_is_refused() -> None:
     data = encode(message(torch.randn(2, 3, 8)), "fp32")
     with pytest.raises(RunError, match="could not be read"):
         decode(data.replace(b'"forward"', b'"execute"'))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("kind", Kind)
+def test_framing_is_within_what_a_plan_counts(kind: Kind, codec: str) -> None:
+    """A long name, a late step, many parts and large shapes."""
+    rows, tokens = 512, 8192
+    inputs: dict[str, Any] = {}
+    if kind in ASKING:
+        inputs["masks"] = {"attention_mask": torch.ones(rows, tokens, dtype=torch.uint8)}
+        inputs["shapes"] = {name: [rows, tokens] for name in ("input_ids", "token_type_ids")}
+    if kind is Kind.LABELS:
+        inputs["labels"] = torch.zeros(rows, tokens, dtype=torch.long)
+    data = encode(
+        Message(
+            kind=kind,
+            client="n" * MAX_CLIENT_LENGTH,
+            step=10**9,
+            part=128,
+            parts=256,
+            share=1 / 3,
+            hidden=torch.ones(rows, tokens, 1),
+            loss=-1 / 3e30 if kind is Kind.GRADIENT else None,
+            **inputs,
+        ),
+        codec,
+    )
+    framing = 8 + int.from_bytes(data[:8], "little")
+    labels = LABEL_FRAMING_BYTES if kind is Kind.LABELS else 0
+    assert framing <= MESSAGE_OVERHEAD_BYTES + labels
