@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +16,7 @@ from ..errors import PlanError, UnsupportedModelError
 from ..planner.plan import Plan
 from .alignment import parse_lambdas
 from .batches import Batcher, Encoded
+from .bounds import Bounds, token_bounds
 from .client import Client, ClientSettings
 from .data import TextData
 from .evaluate import TestSets
@@ -90,11 +91,12 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
     template = load_model(folder, config, plan.settings.model_copy(update={"labels": len(classes)}))
     assert isinstance(template, Classifier)
     _start_head(template, batcher, tuple(data.class_names.get(c, c) for c in classes))
-    server = Server(shared_copy(template.backbone), _server_settings(plan, settings))
+    bounds = _bounds(plan, template)
+    server = Server(shared_copy(template.backbone), _server_settings(plan, settings, bounds))
     return Job(
         plan=plan,
         server=server,
-        clients=_clients(plan, settings, template, server),
+        clients=_clients(plan, settings, template, server, bounds),
         partition=partition,
         train={n: batcher.encode(part.train, classes) for n, part in partition.clients.items()},
         tests=TestSets(
@@ -125,8 +127,19 @@ def _start_head(template: Classifier, batcher: Batcher, class_names: tuple[str, 
     set_head(template, template.features(batcher.inputs(ids["input_ids"])))
 
 
-def _server_settings(plan: Plan, settings: TrainSettings) -> ServerSettings:
+def _bounds(plan: Plan, template: Classifier) -> Bounds:
+    """What a message of this run may hold."""
+    return token_bounds(
+        batch=max(client.batch or plan.settings.batch for client in plan.clients),
+        length=plan.settings.length,
+        hidden_size=template.head.in_features,
+        outputs=template.head.out_features,
+    )
+
+
+def _server_settings(plan: Plan, settings: TrainSettings, bounds: Bounds) -> ServerSettings:
     return ServerSettings(
+        bounds=bounds,
         server_side=plan.server_side,
         codec=plan.codec,
         steps=settings.steps,
@@ -138,7 +151,11 @@ def _server_settings(plan: Plan, settings: TrainSettings) -> ServerSettings:
 
 
 def _clients(
-    plan: Plan, settings: TrainSettings, template: Classifier, server: Server
+    plan: Plan,
+    settings: TrainSettings,
+    template: Classifier,
+    server: Server,
+    bounds: Bounds,
 ) -> dict[str, Client]:
     client_settings = ClientSettings(
         steps=settings.steps,
@@ -157,7 +174,8 @@ def _clients(
         if entry.head == "server":
             own = with_own_head(Classifier(server.middle.backbone, template.head))
             head = ServerHead(entry.name, own, server.middle, head_settings)
-        server.admit(entry.name, entry.depth, entry.top, head)
-        wire = Wire(entry.name, server.handle, plan.codec)
-        clients[entry.name] = Client(entry.name, model, entry.placement, wire, client_settings)
+        server.admit(entry.name, entry.depth, entry.top, head, entry.codec)
+        wire = Wire(entry.name, server.handle, entry.codec, bounds=bounds)
+        own_settings = replace(client_settings, micro_batches=entry.micro_batches)
+        clients[entry.name] = Client(entry.name, model, entry.placement, wire, own_settings)
     return clients

@@ -23,6 +23,7 @@ from ..errors import FlexpError
 from ..planner.fleet import ServerSide
 from .alignment import prox
 from .batching import Crossing, Weights
+from .bounds import ANYTHING, Bounds
 from .grouping import Backbone
 from .message import Kind, Message, decode
 from .middle import Middle
@@ -45,6 +46,8 @@ class ServerSettings:
     """λ per block: how strongly δ is held at zero, hence to the trunk."""
     rank: int
     seed: int
+    bounds: Bounds = ANYTHING
+    """What a message may hold."""
     personal_rate_factor: float = 0.3
     """Learning rate of δ beside the trunk's, where both are trained."""
 
@@ -120,7 +123,7 @@ class Server:
 
     def _take(self, data: bytes) -> Ticket | FlexpError:
         try:
-            message = decode(data)
+            message = decode(data, self.settings.bounds)
         except FlexpError as error:
             return error
         seat = self.seats.get(message.client)

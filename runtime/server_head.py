@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..catalog.models.heads import TaskModel
-from ..errors import RunError
+from ..errors import StepError
 from .middle import Middle
 from .optim import OPTIMIZERS, apply, learning_rate_factor
 
@@ -34,9 +34,11 @@ class ServerHead:
         self, client: str, model: TaskModel, middle: Middle, settings: HeadSettings
     ) -> None:
         self.client, self.model, self.middle, self.settings = client, model, middle, settings
-        trained = [p for p in model.head.parameters() if p.requires_grad]
+        self.trained = [p for p in model.head.parameters() if p.requires_grad]
         make = OPTIMIZERS[settings.optimizer]
-        self.optimizer = make(trained, settings.learning_rate) if trained else None
+        self.optimizer = make(self.trained, settings.learning_rate) if self.trained else None
+        self._gradients: dict[int, list[Tensor]] = {}
+        """Of `trained`, by part of the step under way."""
 
     def gradient(
         self,
@@ -45,35 +47,41 @@ class ServerHead:
         shapes: Mapping[str, list[int]],
         labels: Tensor,
         step: int,
+        part: int = 0,
         share: float = 1.0,
     ) -> tuple[float, Tensor]:
         """`share` times the loss, and its gradient by `h_BTH`, the output of the client's last
-        block. The head's own gradient adds up in it until `update` or `forget`.
+        block. The head's own gradient is kept for `update`.
 
-        Raises RunError where the loss is not finite."""
+        Raises StepError where the loss is not finite."""
         leaf_BTH = h_BTH.detach().requires_grad_()
         with torch.enable_grad():
             loss = share * self.middle.on_top_of(
                 leaf_BTH, masks, shapes, lambda inputs: self.model.loss(inputs, labels)
             )
         if not torch.isfinite(loss):
-            raise RunError(
-                f"client {self.client!r}, step {step}: the loss is {loss.item()}",
+            raise StepError(
+                self.client,
+                step,
+                f"the loss is {loss.item()}",
                 "lower the learning rates, or look for broken rows in this client's data",
             )
-        loss.backward()
-        assert leaf_BTH.grad is not None
-        return loss.item(), leaf_BTH.grad
+        gradient_BTH, *self._gradients[part] = torch.autograd.grad(loss, [leaf_BTH, *self.trained])
+        return loss.item(), gradient_BTH
 
     def update(self, step: int) -> None:
-        """One step of the head's optimizer."""
+        """One step of the head's optimizer, with the parts' gradients added in their order."""
+        parts = [self._gradients[part] for part in sorted(self._gradients)]
+        for parameter, gradients in zip(self.trained, zip(*parts, strict=True), strict=True):
+            parameter.grad = sum(gradients[1:], gradients[0])
+        self._gradients = {}
         if self.optimizer is not None:
             factor = learning_rate_factor(step, self.settings.steps)
             apply(self.optimizer, [self.settings.learning_rate], factor)
 
     def forget(self) -> None:
         """The step will not be applied."""
-        self.model.head.zero_grad(set_to_none=True)
+        self._gradients = {}
 
     @torch.no_grad()
     def predict(

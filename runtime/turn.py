@@ -160,6 +160,7 @@ def _labels(server: Server, tickets: list[Ticket]) -> None:
                     message.shapes,
                     message.labels,
                     message.step,
+                    message.part,
                     message.share,
                 )
             except COMPUTE_ERRORS as error:

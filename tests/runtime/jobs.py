@@ -42,6 +42,7 @@ def small_plan(model: Path, *, server_side: str = "shared", codec: str = "fp32")
             device="laptop",
             link="lan",
             depth=depth,
+            codec=codec,
             deepest=3,
             memory_limit_bytes=2**31,
             predicted=Prediction(
