@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from . import render
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from ..runtime.statistics import DataStatistics
@@ -15,6 +16,14 @@ SHOWN = 40
 """Clients with a line of their own."""
 NAMED = 2
 """Classes that are named."""
+LEGEND = """\
+Tokens: shortest, median and longest training row. Cut: rows that fill the
+planned length; longer ones are cut there."""
+
+
+def show_data(to: Console, statistics: dict[str, DataStatistics]) -> None:
+    to.print(data_table(statistics))
+    to.print(LEGEND, style="dim", soft_wrap=True)
 
 
 def data_table(statistics: dict[str, DataStatistics]) -> Table:
@@ -27,10 +36,6 @@ def data_table(statistics: dict[str, DataStatistics]) -> Table:
         ">tokens",
         ">cut",
         title="Rows of each client",
-        caption=(
-            "Tokens: shortest, median and longest training row. Cut: rows that fill the\n"
-            "planned length; longer ones are cut there."
-        ),
     )
     for name, rows in list(statistics.items())[:SHOWN]:
         tokens = rows.tokens

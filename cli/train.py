@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
-from ..errors import INTERRUPTED, FieldError, PlanError
+from ..errors import INTERRUPTED
 from . import options, render
 
-if TYPE_CHECKING:
-    from ..planner.plan import Plan
-    from ..runtime.data import TextData
-    from ..runtime.records import Summary, TrainSettings
-
+BadNumbersName = Literal["stop-client", "skip-step", "stop-run"]
 DATA = "What it learns from"
 RATES = "How it learns"
+RESUME = "Going on"
+SEEN = "What is seen of it"
 
 
 def train(
@@ -135,13 +129,44 @@ def train(
             rich_help_panel=RATES,
         ),
     ] = None,
+    on_bad_numbers: Annotated[
+        BadNumbersName | None,
+        typer.Option(
+            "--on-bad-numbers",
+            show_default="stop-client",
+            help="What happens where a client's loss, gradients or labels are no use.",
+            rich_help_panel=RATES,
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="The run's folder.")
     ] = Path("run"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the stopped run in the folder.")
+        bool,
+        typer.Option(
+            "--resume", help="Continue the stopped run in the folder.", rich_help_panel=RESUME
+        ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Event files for TensorBoard in the run's folder.",
+            rich_help_panel=SEEN,
+        ),
+    ] = False,
+    mlflow: Annotated[
+        bool,
+        typer.Option(
+            "--mlflow",
+            help="A run of MLflow, where MLFLOW_TRACKING_URI says.",
+            rich_help_panel=SEEN,
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="No progress display.", rich_help_panel=SEEN),
+    ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Train every client to its planned depth, with the server training the rest.
@@ -150,33 +175,38 @@ def train(
     Ctrl-C stops after the current step; --resume continues, also after a crash or a power cut.
     """
     from ..runtime.data import parse_columns
+    from ..runtime.run_folder import completed, resume_command
+    from .train_run import Order, carry_out
+    from .train_summary import show_summary
 
     given = {
-        name: value
-        for name, value in {
-            "data": data,
-            "columns": None if columns is None else parse_columns(columns),
-            "partition": partition,
-            "train_samples": train_samples,
-            "test_samples": test_samples,
-            "model": model,
-            "steps": steps,
-            "learning_rate": learning_rate,
-            "head_rate": head_rate,
-            "alignment": alignment,
-            "seed": seed,
-            "checkpoint_every": checkpoint_every,
-        }.items()
-        if value is not None
+        "data": data,
+        "columns": None if columns is None else parse_columns(columns),
+        "partition": partition,
+        "train_samples": train_samples,
+        "test_samples": test_samples,
+        "model": model,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "head_rate": head_rate,
+        "alignment": alignment,
+        "seed": seed,
+        "checkpoint_every": checkpoint_every,
+        "on_bad_numbers": on_bad_numbers,
     }
-    from ..runtime.run_folder import completed, resume_command
-    from .train_display import show_summary
-
+    order = Order(
+        folder=output,
+        plan=plan,
+        given={name: value for name, value in given.items() if value is not None},
+        resume=resume,
+        trackers=tuple(n for n, on in (("tensorboard", tensorboard), ("mlflow", mlflow)) if on),
+        quiet=quiet,
+    )
     summary = completed(output) if resume else None
     if summary is not None:
         render.note(f"the run in {output} is complete")
     else:
-        summary = _run(output, plan, given, resume, quiet)
+        summary = carry_out(order)
     if summary is None:
         render.note(f"stopped; continue with: {resume_command(output)}")
         raise typer.Exit(INTERRUPTED)
@@ -184,98 +214,3 @@ def train(
         render.print_json(summary)
     else:
         show_summary(summary, output)
-
-
-def _run(
-    folder: Path, plan: Path | None, given: dict[str, Any], resume: bool, quiet: bool
-) -> Summary | None:
-    """The run, shown as it goes; None when it was stopped."""
-    from .train_display import display
-
-    with display(quiet) as view, _stop_on_interrupt() as stop:
-        from ..runtime.train import Observer, train
-
-        observer = Observer(
-            note=render.note,
-            fetch=view.fetch,
-            described=view.described,
-            evaluated=view.evaluated,
-            stepped=view.stepped,
-            should_stop=stop.is_set,
-        )
-        begin = _resumed if resume else _new
-        settled, settings, data = begin(folder, plan, given, view.fetch)
-        return train(settled, settings, data, folder, observer, resume=resume)
-
-
-def _new(
-    folder: Path, path: Path | None, given: dict[str, Any], fetch: Any
-) -> tuple[Plan, TrainSettings, TextData]:
-    from ..catalog.files import content_hash
-    from ..planner.plan import read_plan
-    from ..runtime.assemble import check_model
-    from ..runtime.data import load_data
-    from ..runtime.partition import columns_read
-    from ..runtime.records import TrainSettings
-    from ..runtime.run_folder import check_new
-
-    if path is None:
-        raise FieldError("no plan is given", "flexp train plan.yaml --data NAME|FILE")
-    if "data" not in given:
-        raise FieldError("--data is not given", "--data 20newsgroups, or a CSV with text,label")
-    check_new(folder)
-    plan = read_plan(path)
-    if given.get("steps", 0) > plan.steps_per_client:
-        raise PlanError(
-            f"--steps: the plan promises {plan.steps_per_client} steps a client, found "
-            f"{given['steps']}",
-            "raise policy.steps_per_client in the fleet file and plan again",
-        )
-    check_model(plan, given.get("model", plan.model))
-    columns = columns_read(given.get("columns", {}), given.get("partition"))
-    data = load_data(given["data"], columns, fetch)
-    settings = TrainSettings(
-        **{
-            "model": plan.model,
-            "steps": plan.steps_per_client,
-            **given,
-            "plan_hash": content_hash(plan),
-            "data_hash": data.fingerprint(),
-        }
-    )
-    return plan, settings, data
-
-
-def _resumed(
-    folder: Path, path: Path | None, given: dict[str, Any], fetch: Any
-) -> tuple[Plan, TrainSettings, TextData]:
-    from ..runtime.data import load_data
-    from ..runtime.partition import columns_read
-    from ..runtime.run_folder import check_data, check_same, reopen
-
-    plan, settings = reopen(folder, path)
-    check_same(settings, given)
-    data = load_data(settings.data, columns_read(settings.columns, settings.partition), fetch)
-    check_data(settings, data)
-    return plan, settings, data
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[Event]:
-    """The first Ctrl-C, or the first SIGTERM of a system that shuts down, asks the run to stop
-    after its step; a second one interrupts at once."""
-    stop = Event()
-
-    def on_signal(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        render.note("stopping after this step; Ctrl-C again stops at once")
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, on_signal) for number in signals]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(signals, previous, strict=True):
-            signal.signal(number, handler)

@@ -18,9 +18,12 @@ from ..catalog.files import Contract
 from .evaluate import Accuracy
 from .statistics import DataStatistics
 
+OnBadNumbers = Literal["stop-client", "skip-step", "stop-run"]
+
 
 class TrainSettings(Contract):
-    """All that determines a run beside its plan. A resumed run must have the same."""
+    """All that determines a run beside its plan. A resumed run must have the same, but for
+    `on_bad_numbers`."""
 
     schema_version: Literal[1] = 1
     plan_hash: str
@@ -47,6 +50,8 @@ class TrainSettings(Contract):
     """λ by block: none, constant:X, linear:X or a list."""
     checkpoint_every: PositiveInt = 40
     """Steps of all clients together between two checkpoints."""
+    on_bad_numbers: OnBadNumbers = "stop-client"
+    """What becomes of a client whose step can't be taken (errors.StepError)."""
 
 
 class StepRecord(Contract):
@@ -56,9 +61,14 @@ class StepRecord(Contract):
     """Counted over all clients."""
     client: str
     client_step: NonNegativeInt
-    loss: float
+    loss: float | None
+    """Before the step; none where the step could not be taken."""
+    problem: str | None = None
+    """Why it could not."""
     fleet_seconds: NonNegativeFloat
     """On the planned fleet's clock, queueing left out."""
+    waiting_seconds: NonNegativeFloat
+    """On this machine's clock: how long the client waited for the server's answers."""
     up_bytes: NonNegativeInt
     """Of this step."""
     down_bytes: NonNegativeInt
@@ -76,9 +86,17 @@ class ClientSummary(Contract):
     data: DataStatistics
     before: Accuracy
     after: Accuracy
-    first_loss: float
-    last_loss: float
-    """Means over the first and the last tenth of the client's steps."""
+    steps: NonNegativeInt
+    """That were taken."""
+    skipped_steps: NonNegativeInt = 0
+    """That could not be taken: bad numbers."""
+    stopped: str | None = None
+    """Why the client took no more steps, if it did not take all."""
+    first_loss: float | None
+    last_loss: float | None
+    """Means over the first and the last tenth of the steps taken; none without a step."""
+    waiting_seconds: NonNegativeFloat
+    """For the server's answers, over all steps."""
     up_bytes: NonNegativeInt
     down_bytes: NonNegativeInt
     up_bytes_per_step: Promise

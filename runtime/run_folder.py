@@ -24,6 +24,8 @@ CHECKPOINTS = "checkpoint"
 SUMMARY = "summary.json"
 CLIENTS = "clients"
 
+MAY_CHANGE = frozenset({"on_bad_numbers"})
+"""Settings that a resumed run may have another value of."""
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -88,15 +90,19 @@ def last_checkpoint(folder: Path) -> Found | None:
     return found
 
 
-def check_same(settings: TrainSettings, given: dict[str, object]) -> None:
-    """Raise FieldError where an option given with --resume differs from the run's."""
+def with_changes(settings: TrainSettings, given: dict[str, object]) -> TrainSettings:
+    """The settings of a run, with what was given to resume it.
+
+    Raises FieldError for a value that differs from the run's and may not.
+    """
     for name, value in given.items():
         began = getattr(settings, name)
-        if began != value:
+        if began != value and name not in MAY_CHANGE:
             option = "--" + name.replace("_", "-")
             raise FieldError(
                 f"{option}: the run began with {began}, found {value}", "leave it out to resume"
             )
+    return settings.model_copy(update=given)
 
 
 def check_data(settings: TrainSettings, data: TextData) -> None:

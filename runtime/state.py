@@ -15,6 +15,8 @@ class ClientState(Contract):
     next_step: NonNegativeInt = 0
     applied: int = -1
     """The last step whose gradient the server has applied."""
+    stopped: str | None = None
+    """Why the client takes no more steps."""
     from_step: NonNegativeInt = 0
     """The client's steps have their present length since this step ..."""
     from_seconds: NonNegativeFloat = 0.0

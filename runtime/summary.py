@@ -16,6 +16,7 @@ def summarise(
     *,
     records: list[StepRecord],
     statistics: dict[str, DataStatistics],
+    stopped: dict[str, str | None],
     before: dict[str, Accuracy],
     after: dict[str, Accuracy],
     wall_seconds: float,
@@ -25,6 +26,7 @@ def summarise(
             entry,
             [record for record in records if record.client == entry.name],
             statistics[entry.name],
+            stopped[entry.name],
             before[entry.name],
             after[entry.name],
         )
@@ -49,23 +51,31 @@ def _client(
     entry: ClientPlan,
     records: list[StepRecord],
     statistics: DataStatistics,
+    stopped: str | None,
     before: Accuracy,
     after: Accuracy,
 ) -> ClientSummary:
-    tenth = max(1, len(records) // 10)
+    losses = [record.loss for record in records if record.loss is not None]
+    tenth = max(1, len(losses) // 10)
     up, down = sum(r.up_bytes for r in records), sum(r.down_bytes for r in records)
-    promised = entry.predicted
+    steps, promised = max(1, len(records)), entry.predicted
     return ClientSummary(
         depth=entry.depth,
         data=statistics,
         before=before,
         after=after,
-        first_loss=sum(r.loss for r in records[:tenth]) / tenth,
-        last_loss=sum(r.loss for r in records[-tenth:]) / tenth,
+        steps=len(losses),
+        skipped_steps=len(records) - len(losses),
+        stopped=stopped,
+        first_loss=_mean(losses[:tenth]),
+        last_loss=_mean(losses[-tenth:]),
+        waiting_seconds=sum(record.waiting_seconds for record in records),
         up_bytes=up,
         down_bytes=down,
-        up_bytes_per_step=Promise(predicted=promised.up_bytes_per_step, measured=up / len(records)),
-        down_bytes_per_step=Promise(
-            predicted=promised.down_bytes_per_step, measured=down / len(records)
-        ),
+        up_bytes_per_step=Promise(predicted=promised.up_bytes_per_step, measured=up / steps),
+        down_bytes_per_step=Promise(predicted=promised.down_bytes_per_step, measured=down / steps),
     )
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..catalog.files import write_contract
-from ..catalog.progress import Progress
+from ..errors import RunError, StepError
 from ..planner.plan import Plan
 from . import checkpoint
 from .assemble import Job, assemble
@@ -19,11 +17,13 @@ from .evaluate import Accuracy, evaluate
 from .export import export_client
 from .job_tensors import capture, restore
 from .metrics import MetricsLog, read_metrics
+from .observer import Observer, Start
 from .records import StepRecord, Summary, TrainSettings
 from .run_folder import (
     CHECKPOINTS,
     CLIENTS,
     METRICS,
+    SETTINGS,
     SUMMARY,
     begin,
     clear_partials,
@@ -31,27 +31,14 @@ from .run_folder import (
     full_disk_explained,
     held,
     last_checkpoint,
+    resume_command,
 )
 from .schedule import Arrival, Pace, arrivals
 from .state import ClientState, RunState
-from .statistics import DataStatistics, describe
+from .statistics import describe
 from .summary import summarise
+from .waiting import Waiting
 from .wire import Traffic
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observer:
-    """What a display wants to know, as it happens."""
-
-    note: Callable[[str], None]
-    fetch: Progress
-    described: Callable[[dict[str, DataStatistics]], None]
-    """What each client's rows are, before training."""
-    evaluated: Callable[[str, int, int], None]
-    """(when, clients done, clients)."""
-    stepped: Callable[[StepRecord, int], None]
-    """(record, steps of the whole run)."""
-    should_stop: Callable[[], bool]
 
 
 class _StoppedError(Exception):
@@ -79,6 +66,8 @@ def train(
         clear_partials(folder)
         summary = completed(folder) if resume else None
         if summary is None:
+            if resume:
+                write_contract(settings, folder / SETTINGS)
             found = last_checkpoint(folder) if resume else None
             job = assemble(plan, settings, data, observer.fetch)
             kept_bytes = found.state.metrics_bytes if found else 0
@@ -91,6 +80,11 @@ def train(
                 except _StoppedError:
                     return None
         checkpoint.remove(folder / CHECKPOINTS)
+    if all(client.stopped for client in summary.clients.values()):
+        first = next(iter(summary.clients.values()))
+        raise RunError(
+            f"no client could go on: {first.stopped}", "lower the learning rates, or mend the data"
+        )
     return summary
 
 
@@ -114,14 +108,17 @@ class _Run:
         self.before: dict[str, Accuracy] = {}
         self.clients = {name: ClientState() for name in job.clients}
         self.statistics = describe(job.partition, job.train, job.plan.settings.length)
+        self.waiting: dict[str, Waiting] = {}
+        for name, client in job.clients.items():
+            self.waiting[name] = client.wire.deliver = Waiting(client.wire.deliver)
         for note in job.partition.notes:
             observer.note(note)
-        observer.described(self.statistics)
 
     def begin(self, anew: bool) -> None:
         """From the first step; not `anew` where the run was killed before its first checkpoint."""
         if anew:
             begin(self.folder, self.job.plan, self.settings)
+        self._tell()
         self.before = self._evaluate("before")
         self._save()
 
@@ -137,6 +134,16 @@ class _Run:
         for name, client in self.clients.items():
             self.job.server.seats[name].applied = client.applied
             self.job.clients[name].wire.traffic = Traffic(**client.traffic)
+        self._tell()
+
+    def _tell(self) -> None:
+        start = Start(
+            plan=self.job.plan,
+            settings=self.settings,
+            statistics=self.statistics,
+            clients=self.clients,
+        )
+        self.observer.begun(start)
 
     def steps(self) -> None:
         paces = {
@@ -150,6 +157,8 @@ class _Run:
         begin_at = {name: client.next_step for name, client in self.clients.items()}
         total = self.settings.steps * len(self.clients)
         for arrival in arrivals(paces, self.settings.steps, begin_at):
+            if self.clients[arrival.client].stopped is not None:
+                continue
             self._stop_if_asked()
             record = self._step(arrival)
             self.log.write(record)
@@ -178,6 +187,7 @@ class _Run:
             self.settings,
             records=read_metrics(self.folder / METRICS),
             statistics=self.statistics,
+            stopped={name: client.stopped for name, client in self.clients.items()},
             before=self.before,
             after=after,
             wall_seconds=self._wall_seconds(),
@@ -186,22 +196,44 @@ class _Run:
         return summary
 
     def _step(self, arrival: Arrival) -> StepRecord:
-        name, job = arrival.client, self.job
-        client, rows = job.clients[name], job.train[name]
-        traffic = client.wire.traffic
-        up, down = traffic.up_bytes, traffic.down_bytes
-        batch, seed = job.plan.settings.batch, self.settings.seed
-        chosen = batch_indices(len(rows), batch, arrival.step, seed, name)
-        loss = client.train_step(arrival.step, *job.batcher.batch(rows, chosen))
+        name, job, waiting = arrival.client, self.job, self.waiting[arrival.client]
+        traffic = job.clients[name].wire.traffic
+        up, down, waited = traffic.up_bytes, traffic.down_bytes, waiting.seconds
+        loss, problem = None, None
+        try:
+            loss = self._train(arrival)
+        except StepError as error:
+            problem = self._excuse(error)
         return StepRecord(
             step=self.steps_done,
             client=name,
             client_step=arrival.step,
             loss=loss,
+            problem=problem,
             fleet_seconds=arrival.seconds,
+            waiting_seconds=waiting.seconds - waited,
             up_bytes=traffic.up_bytes - up,
             down_bytes=traffic.down_bytes - down,
         )
+
+    def _train(self, arrival: Arrival) -> float:
+        name, job = arrival.client, self.job
+        rows, batch = job.train[name], job.plan.settings.batch
+        chosen = batch_indices(len(rows), batch, arrival.step, self.settings.seed, name)
+        return job.clients[name].train_step(arrival.step, *job.batcher.batch(rows, chosen))
+
+    def _excuse(self, error: StepError) -> str:
+        """Apply the policy to a client whose step can't be taken; what is wrong with the step."""
+        policy = self.settings.on_bad_numbers
+        if policy == "stop-run":
+            self._save()
+            skip = f"{resume_command(self.folder)} --on-bad-numbers skip-step"
+            raise RunError(error.message, f"{error.hint}; to go on without this step: {skip}")
+        if policy == "stop-client":
+            self._note(error.client, stopped=error.message)
+        then = {"stop-client": "this client stops", "skip-step": "the step is skipped"}[policy]
+        self.observer.note(f"{error.message}: {then}")
+        return error.message
 
     def _note(self, client: str, **changes: object) -> None:
         self.clients[client] = self.clients[client].model_copy(update=changes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -17,7 +16,7 @@ from flexp.planner.plan import Plan
 from flexp.runtime.data import read_file
 from flexp.runtime.train import train
 
-from .jobs import Recorder, assert_same_end, settings_for, small_plan, write_csv
+from .jobs import Recorder, assert_same_end, metrics, settings_for, small_plan, write_csv
 from .processes import Process, Starter, forks, kill, spawn
 
 Checkpoint = Callable[[str], Path]
@@ -56,11 +55,6 @@ class Attempt:
     def complete(self) -> bool:
         return (self.folder / "summary.json").exists()
 
-    def whole_lines(self) -> list[dict[str, object]]:
-        path = self.folder / "metrics.jsonl"
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-
 
 def stop_in_checkpoint(attempt: Attempt, process: Process) -> None:
     """Halt the process while a file of a checkpoint is half-written."""
@@ -94,7 +88,7 @@ def check(
     plan = plan.model_copy(update={"steps_per_client": steps})
     attempt = Attempt(folder, plan)
     whole = reference(folder, plan)
-    metrics = [json.loads(line) for line in (whole / "metrics.jsonl").open()]
+    expected = metrics(whole)
     moments, writing = random.Random(kills), 0
     for number in range(kills):
         before = attempt.signs()
@@ -106,8 +100,8 @@ def check(
             time.sleep(moments.uniform(0.0, 0.2))
         assert kill(process) == -signal.SIGKILL
         writing += attempt.writes_checkpoint()
-        lines = attempt.whole_lines()
-        assert lines == metrics[: len(lines)]
+        lines = metrics(attempt.folder)
+        assert lines == expected[: len(lines)]
     assert writing >= kills // 2
     assert start(attempt.words()).wait() == 0
     assert_same_end(whole, attempt.folder)
