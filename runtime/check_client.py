@@ -49,6 +49,8 @@ def run(case: Case) -> int:
     config, folder = load_config(case.model), Path(case.model)
     if any(folder.glob("*.safetensors")):
         model = load_device_model(folder, config, case.settings, case.placement)
+        for weight in model.parameters():
+            weight.detach().sum()  # a mapped file's pages count once they are read
     else:
         model = random_device_model(config, case.settings, case.placement)
     wire = Wire("check", echo, case.codec, frozen=case.settings.method == "head")

@@ -73,7 +73,8 @@ def random_device_model(
         make = bare_model if placement.head == "device" else bare_backbone
         model = make(config, settings)
     _only_blocks(_kept(config, placement))(model)
-    model.to_empty(device="cpu")
+    model.to_empty(device="cpu")  # which takes tied weights apart
+    model.root.tie_weights()
     _initialise(model)
     return model
 
@@ -105,7 +106,6 @@ def _initialise(model: Part) -> None:
         if hasattr(tensor, "_is_hf_initialized"):
             del tensor._is_hf_initialized
     root.initialize_weights()
-    root.tie_weights()
     if isinstance(model.head, nn.Linear) and not isinstance(model, CausalLM):
         nn.init.normal_(model.head.weight, std=model.head.in_features**-0.5)
         nn.init.zeros_(model.head.bias)
