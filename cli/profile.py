@@ -133,7 +133,7 @@ def profile(
         shaped.insert(0, "--device")
     _check_outputs(output, csv, plot)
     _check_effects(shaped, verify, check, output, csv, plot, as_json)
-    asked = profile_check.asked_depths(depths, check, head)
+    asked = profile_check.asked_depths(depths, check)
     from ..planner.lookup import find_device
     from ..profiler.cache import cached_profile
     from ..profiler.placement import Placement

@@ -17,26 +17,20 @@ if TYPE_CHECKING:
     from ..runtime.check import MemoryCheck
 
 CAPTION = (
-    "Peak resident memory of a client process that trains here: random weights, an echo for a "
-    "server, the allocator pinned as flexp train pins it. Predicted: the profile's figures and a "
+    "Peak resident memory of a client process that trains here: its part of the checkpoint where "
+    "the model is a folder with weights, else random ones; an echo for a server; the allocator "
+    "pinned as flexp train pins it. Predicted: the profile's figures and a "
     "process of {process}, measured here. It holds where predicted is at most {over:.0%} above "
     "measured and {under:.0%} below."
 )
 NOT_RUN = " Not run: depths that need more than the {usable} that this machine has to use."
 
 
-def asked_depths(text: str | None, check: bool, head: str | None) -> tuple[int, ...]:
+def asked_depths(text: str | None, check: bool) -> tuple[int, ...]:
     """ "1,3,5" -> (1, 3, 5), in rising order, each once; without a text, none.
 
-    Raises FieldError, also where nothing is to be checked, or can't be: no client of flexp trains
-    with its head on the server.
+    Raises FieldError, also where nothing is to be checked.
     """
-    if check and head == "server":
-        raise FieldError(
-            "--head server: flexp trains with the head on the device; with it on the server, a "
-            "client's memory can be computed, not checked",
-            "leave out --check or --head server",
-        )
     if text is None:
         return ()
     if not check:

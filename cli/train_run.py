@@ -36,8 +36,10 @@ class Order:
 
 def carry_out(order: Order) -> Summary | None:
     """The run, shown as it goes; None when it was stopped."""
+    from ..profiler.allocator import pin_allocator
     from .train_display import display
 
+    pin_allocator()  # before a model is built, so that memory is as it was planned
     with display(order.quiet) as view, _stop_on_interrupt() as stop:
         from ..runtime.observer import Observer
         from ..runtime.trackers import tracking

@@ -74,7 +74,8 @@ def random_device_model(
         model = make(config, settings)
     _only_blocks(_kept(config, placement))(model)
     model.to_empty(device="cpu")  # which takes tied weights apart
-    model.root.tie_weights()
+    root: Any = model.root
+    root.tie_weights()
     _initialise(model)
     return model
 
