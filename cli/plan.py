@@ -45,6 +45,21 @@ def plan(
     targets: options.TargetsOption = None,
     dtype: options.DtypeOption = None,
     optimizer: options.OptimizerOption = None,
+    objective: Annotated[
+        str,
+        typer.Option(
+            "--objective",
+            metavar="LIST",
+            help="What to minimise, the first before the next: total, slowest, server, cost, "
+            "energy, depth, value, bytes; mixed as in total+0.5*energy.",
+        ),
+    ] = "total",
+    slack: Annotated[
+        float,
+        typer.Option(
+            "--slack", min=0.0, help="Share by which an objective may be missed for the next."
+        ),
+    ] = 0.0,
     time_limit: Annotated[
         float,
         typer.Option(
@@ -62,13 +77,14 @@ def plan(
     given = options.given_settings(
         task, labels, batch, length, method, rank, targets, dtype, optimizer
     )
-    found = _profile_of(profile, model, given)
     from ..planner.resolve import read_fleet
-    from ..planner.solve import make_plan
+    from ..planner.solve import Wanted, make_plan
 
     resolved = read_fleet(fleet)
-    with render.spinner(f"planning {len(resolved.clients)} clients"):
-        made = make_plan(found, resolved, time_limit_seconds=time_limit)
+    found = _profiles_of(profile, model, given, resolved.policy.batches)
+    wanted = Wanted(objective=objective, slack=slack, time_limit_seconds=time_limit)
+    with render.spinner(f"planning {resolved.members} clients"):
+        made = make_plan(found, resolved, wanted)
     if output is not None:
         render.write_output(made, output)
     if as_json:
@@ -82,8 +98,13 @@ def plan(
     to.print(f"\nnext: {next_command(output)}", style="bold", markup=False, soft_wrap=True)
 
 
-def _profile_of(path: Path | None, model: str | None, given: dict[str, object]) -> Profile:
-    """The profile in `path`, or of `model`; FieldError unless exactly one of them is given."""
+def _profiles_of(
+    path: Path | None, model: str | None, given: dict[str, object], batches: tuple[int, ...]
+) -> dict[int, Profile]:
+    """By batch size: the profile in `path`, or those of `model`, the batch of the round first.
+
+    Raises FieldError unless exactly one of them is given.
+    """
     if path is not None and model is None:
         if given:
             raise FieldError(
@@ -93,13 +114,18 @@ def _profile_of(path: Path | None, model: str | None, given: dict[str, object]) 
         from ..catalog.files import read_contract
         from ..profiler.profile import Profile
 
-        return read_contract(Profile, path)
+        found = read_contract(Profile, path)
+        return {found.settings.batch: found}
     if model is not None and path is None:
         settings = options.settings_from(given)
         from ..profiler.cache import cached_profile
 
+        sizes = dict.fromkeys((settings.batch, *batches))
         with render.spinner(f"profiling {model}"):
-            return cached_profile(model, settings)
+            return {
+                size: cached_profile(model, settings.model_copy(update={"batch": size}))
+                for size in sizes
+            }
     raise FieldError(
         f"give exactly one of --profile and --model, found {'both' if path else 'neither'}",
         "--model minilm-l6 profiles a model of the catalogue; --profile takes a file that "
@@ -148,24 +174,29 @@ def seconds(value: float) -> str:
 
 
 def summary(made: Plan) -> list[str]:
-    """The server's load, the objective with its proof, and the bottleneck."""
+    """The servers' load, the objectives with their proofs, and the bottleneck."""
     from ..catalog.units import format_bytes, format_seconds
 
-    server, objective = made.server, made.objective
-    slowest = next(client for client in made.clients if client.name == objective.bottleneck)
-    up = sum(client.predicted.up_bytes_per_step for client in made.clients)
-    down = sum(client.predicted.down_bytes_per_step for client in made.clients)
-    return [
-        f"total       a step of each of {len(made.clients)} clients: "
-        f"{format_seconds(objective.total_step_seconds)}, "
-        f"↑{format_bytes(up)} ↓{format_bytes(down)} as {made.codec}",
-        f"server      {server.device}: {format_bytes(server.peak_memory_bytes)} of "
-        f"{format_bytes(server.memory_limit_bytes)}; compute {server.utilisation:.0%}, link "
-        f"{server.link_utilisation:.0%} (limit {server.utilisation_limit:.0%})",
-        f"objective   {objective.total_step_seconds:.4g} s, proven bound {objective.bound:.4g} s, "
-        f"gap {objective.gap:.2%}: {objective.status}",
-        f"bottleneck  {slowest.name}, {format_seconds(slowest.predicted.step_seconds)} a step",
+    up = sum(c.count * c.predicted.up_bytes_per_step for c in made.clients)
+    down = sum(c.count * c.predicted.down_bytes_per_step for c in made.clients)
+    slowest = next(c for c in made.clients if made.bottleneck in c.members)
+    lines = [
+        f"total       a step of each of {made.devices} clients: "
+        f"↑{format_bytes(up)} ↓{format_bytes(down)}"
     ]
+    for server in made.servers:
+        lines.append(
+            f"server      {server.device}: {format_bytes(server.peak_memory_bytes)} of "
+            f"{format_bytes(server.memory_limit_bytes)}; compute {server.utilisation:.0%}, link "
+            f"{server.link_utilisation:.0%} (limit {server.utilisation_limit:.0%})"
+        )
+    for found in made.objectives:
+        lines.append(
+            f"objective   {found.name}: {found.value:.4g} {found.unit}, proven bound "
+            f"{found.bound:.4g} {found.unit}, gap {found.gap:.2%}: {found.status}"
+        )
+    step = format_seconds(slowest.predicted.step_seconds)
+    return [*lines, f"bottleneck  {made.bottleneck}, {step} a step"]
 
 
 def next_command(output: Path | None) -> str:

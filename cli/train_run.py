@@ -85,7 +85,7 @@ def _new(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextData]:
     if "data" not in given:
         raise FieldError("--data is not given", "--data 20newsgroups, or a CSV with text,label")
     check_new(order.folder)
-    plan = read_plan(order.plan)
+    plan = read_plan(order.plan).expanded()
     if given.get("steps", 0) > plan.steps_per_client:
         raise PlanError(
             f"--steps: the plan promises {plan.steps_per_client} steps a client, found "

@@ -1,20 +1,24 @@
-"""An independent check of a plan: every figure recomputed and every limit tested, without the
-solver and without the code that prepared its input. Labels are those of docs/planner.md."""
+"""An independent check of a plan: every figure recomputed in plain Python and every limit tested,
+without the solver and without the arrays that it worked on. Labels are those of docs/planner.md."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 from ..catalog.files import content_hash
-from ..catalog.units import format_bytes, format_seconds
 from ..errors import PlanError
-from ..profiler import costs
-from ..profiler.placement import Placement
+from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
-from .fleet import ResolvedClient, ResolvedFleet
-from .plan import ClientPlan, Plan, Prediction, ServerPlan
+from .fleet import ResolvedFleet, ResolvedServer
+from .machine_load import Guest, MachineLoad, machine_load
+from .menu import Variant, demand, make_menu
+from .objective import parse_objective
+from .objective_value import machines, objective_value
+from .plan import AbsentClient, ClientPlan, Plan, ServerPlan, relative_gap
+from .predict import broken_limits, predict_step, steps_of
+from .promise import Deepest, bottleneck, prediction, server_plan
+from .value import DEFAULT_CURVE, ValueCurve
 
 FIGURE_TOLERANCE = 1e-9
 """Relative difference allowed between a recomputed figure and the plan's."""
@@ -25,9 +29,14 @@ OPTIMAL_GAP = 1e-4
 Violation = tuple[str, str]
 
 
-def check(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> None:
+def check(
+    plan: Plan,
+    profiles: Mapping[int, Profile],
+    fleet: ResolvedFleet,
+    curve: ValueCurve = DEFAULT_CURVE,
+) -> None:
     """Raises PlanError with every violated label and what was found."""
-    found = list(violations(plan, profile, fleet))
+    found = list(violations(plan, profiles, fleet, curve))
     if found:
         raise PlanError(
             "the plan does not fit its profile and fleet:\n"
@@ -36,56 +45,36 @@ def check(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> None:
         )
 
 
-def violations(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Violation]:
-    """(label, what was found) of everything wrong; wrong inputs or depths end the check, as the
-    other figures mean nothing then."""
-    found = [*_inputs(plan, profile, fleet), *_assignment(plan, profile, fleet)]
+def violations(
+    plan: Plan,
+    profiles: Mapping[int, Profile],
+    fleet: ResolvedFleet,
+    curve: ValueCurve = DEFAULT_CURVE,
+) -> Iterator[Violation]:
+    """(label, what was found) of everything wrong; wrong inputs or assignments end the check, as
+    the other figures mean nothing then."""
+    recount = _Recount(plan, profiles, fleet)
+    found = [*_inputs(plan, profiles, fleet), *_assignment(plan, fleet), *recount.variants()]
     yield from found
     if found:
         return
-    demands = [_demand(profile, fleet, depth) for depth in range(1, profile.blocks)]
-    figures = []
-    for client, entry in zip(plan.clients, fleet.clients, strict=True):
-        figures.append(predict(demands[client.depth - 1], entry, fleet))
-        yield from own_limits(figures[-1], client.depth, entry, fleet)
-        yield from _client(client, entry, figures[-1], demands, fleet)
-    clients_bytes = sum(demands[client.depth - 1].server_bytes for client in plan.clients)
-    yield from _server(plan.server, profile, fleet, figures, clients_bytes)
-    yield from _objective(plan)
+    yield from recount.violations()
+    yield from _objectives(plan, fleet, curve)
 
 
-class Demand(NamedTuple):
-    """What a depth asks for, whatever the device."""
-
-    model_bytes: int
-    device_flops: int
-    server_flops: int
-    server_bytes: int
-    wire: costs.WireBytes
-
-
-def _demand(profile: Profile, fleet: ResolvedFleet, depth: int) -> Demand:
-    placement = Placement(depth)
-    return Demand(
-        model_bytes=costs.client_peak_bytes(profile, placement, runtime_bytes=0),
-        device_flops=costs.client_flops(profile, placement),
-        server_flops=costs.server_flops(profile, placement),
-        server_bytes=costs.server_client_bytes(profile, placement, fleet.policy.server_side),
-        wire=costs.wire_bytes(profile, placement, fleet.policy.allowed_codecs[0]),
-    )
-
-
-def _inputs(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Violation]:
+def _inputs(
+    plan: Plan, profiles: Mapping[int, Profile], fleet: ResolvedFleet
+) -> Iterator[Violation]:
+    profile = next(iter(profiles.values()))
     expected = {
         "model": profile.model,
         "config_hash": profile.config_hash,
-        "profile_hash": content_hash(profile),
+        "profile_hashes": {batch: content_hash(found) for batch, found in profiles.items()},
         "blocks": profile.blocks,
         "settings": profile.settings,
         "fleet": fleet.name,
         "fleet_hash": content_hash(fleet),
         "steps_per_client": fleet.policy.steps_per_client,
-        "codec": fleet.policy.allowed_codecs[0],
         "server_side": fleet.policy.server_side,
     }
     for field, value in expected.items():
@@ -93,142 +82,134 @@ def _inputs(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Viol
             yield "C0_inputs", f"{field} is {getattr(plan, field)!r}, expected {value!r}"
 
 
-def _assignment(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> Iterator[Violation]:
-    planned, expected = [c.name for c in plan.clients], [c.name for c in fleet.clients]
-    if planned != expected:
-        yield "C1_assign", f"clients are {planned}, expected {expected}"
+def _assignment(plan: Plan, fleet: ResolvedFleet) -> Iterator[Violation]:
+    """C1: every member of every client is somewhere once, or absent where it may be."""
+    entries = {client.name: client for client in fleet.clients}
+    places: dict[str, list[tuple[int, int]]] = {name: [] for name in entries}
+    everyone: tuple[ClientPlan | AbsentClient, ...] = (*plan.clients, *plan.absent)
+    for planned in everyone:
+        entry = entries.get(planned.name)
+        if entry is None or planned.class_size != entry.count:
+            yield "C1_assign", f"{planned.name} with {planned.class_size} is not in the fleet"
+            continue
+        places[planned.name].append((planned.first, planned.first + planned.count))
+    for absent in plan.absent:
+        if absent.name in entries and not entries[absent.name].optional:
+            yield "C1_assign", f"{absent.name} must take part"
+    for name, spans in places.items():
+        edges = [edge for span in sorted(spans) for edge in span]
+        if edges[:1] != [1] or edges[-1:] != [entries[name].count + 1]:
+            yield "C1_assign", f"{name}: members {sorted(spans)} of {entries[name].count}"
+        elif any(end != start for end, start in zip(edges[1:-1:2], edges[2::2], strict=True)):
+            yield "C1_assign", f"{name}: members are missing or twice in {sorted(spans)}"
+    known = machines(fleet)
     for client in plan.clients:
-        if client.depth >= profile.blocks:
-            yield "C1_assign", f"{client.name}: depth {client.depth} of {profile.blocks} blocks"
+        if client.server not in known:
+            yield "C1_assign", f"{client.name}: no machine is named {client.server!r}"
+        if not 1 <= client.depth <= plan.blocks - client.top - 1:
+            yield "C1_assign", f"{client.name}: depth {client.depth} of {plan.blocks} blocks"
 
 
-def predict(demand: Demand, client: ResolvedClient, fleet: ResolvedFleet) -> Prediction:
-    """The figures of one client, from the formulas of docs/planner.md."""
-    server = fleet.server
-    device_seconds = demand.device_flops / client.device.training_flops_per_second
-    wire_seconds = (
-        8 * demand.wire.up / min(client.link.up_bits_per_second, server.link.down_bits_per_second)
-        + 8
-        * demand.wire.down
-        / min(client.link.down_bits_per_second, server.link.up_bits_per_second)
-        + demand.wire.round_trips * client.link.rtt_seconds
-    )
-    server_seconds = demand.server_flops / server.device.training_flops_per_second
-    return Prediction(
-        peak_memory_bytes=client.device.runtime_bytes + demand.model_bytes,
-        up_bytes_per_step=demand.wire.up,
-        down_bytes_per_step=demand.wire.down,
-        device_seconds=device_seconds,
-        wire_seconds=wire_seconds,
-        server_seconds=server_seconds,
-        step_seconds=device_seconds + wire_seconds + server_seconds,
-    )
+class _Recount:
+    """Every client and machine again."""
+
+    def __init__(self, plan: Plan, profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> None:
+        self.plan, self.profiles, self.fleet = plan, profiles, fleet
+        self.menu = make_menu(profiles, fleet.policy)
+        self.known = dict(zip(self.menu.variants, self.menu.demands, strict=True))
+        self.entries = {client.name: client for client in fleet.clients}
+        self.machines = machines(fleet)
+        self.deepest = Deepest(self.menu, fleet)
+
+    def variants(self) -> Iterator[Violation]:
+        for client in self.plan.clients:
+            if variant_of(client) not in self.known:
+                yield "C1_assign", f"{client.name}: the policy allows no {variant_of(client)}"
+
+    def violations(self) -> Iterator[Violation]:
+        """Machine by machine: what it is asked for, and what each of its clients is promised."""
+        expected = []
+        for name, server in self.machines.items():
+            mine = [client for client in self.plan.clients if client.server == name]
+            guests = [self._guest(client, server) for client in mine]
+            load = machine_load(server, guests)
+            for index, client in enumerate(mine):
+                yield from self._client(client, guests[index], load, index)
+            expected.append(self._machine(name, server, load))
+            yield from self._shared(expected[-1], load)
+        stated = {server.name: server for server in self.plan.servers}
+        if list(stated) != [server.name for server in expected]:
+            yield "figures", f"servers are {list(stated)}"
+            return
+        for machine in expected:
+            found = stated[machine.name].model_dump()
+            yield from _compare(machine.name, found, machine.model_dump())
+
+    def _guest(self, client: ClientPlan, server: ResolvedServer) -> Guest:
+        variant, entry = variant_of(client), self.entries[client.name]
+        asked = demand(self.profiles[variant.batch], variant, self.fleet.policy)
+        return Guest(client.count, entry, predict_step(asked, variant, entry, server), asked)
+
+    def _client(
+        self, client: ClientPlan, guest: Guest, load: MachineLoad, index: int
+    ) -> Iterator[Violation]:
+        entry, variant = self.entries[client.name], variant_of(client)
+        policy, samples = self.fleet.policy, self.menu.round_samples
+        wait, step, asked = load.wait_seconds(guest, index), guest.step, guest.demand
+        for label, text in broken_limits(asked, variant, step, entry, policy, samples, wait):
+            yield label, f"{client.name}: {text}"
+        figures = prediction(guest, load, index)
+        yield from _compare(client.name, client.predicted.model_dump(), figures)
+        expected = {
+            "device": entry.device.name,
+            "link": entry.link.name,
+            "steps": round(steps_of(variant, policy, samples)),
+            "deepest": self.deepest.of(entry),
+            "memory_limit_bytes": entry.device.usable_memory_bytes,
+        }
+        yield from _compare(client.name, client.model_dump(include=set(expected)), expected)
+
+    def _machine(self, name: str, server: ResolvedServer, load: MachineLoad) -> ServerPlan:
+        policy = self.fleet.policy
+        backbone = server_backbone_bytes(
+            next(iter(self.profiles.values())), policy.server_side, heads=policy.labels_may_leave
+        )
+        return server_plan(name, server, load, backbone, policy.server_utilisation)
+
+    def _shared(self, found: ServerPlan, load: MachineLoad) -> Iterator[Violation]:
+        """C4, C5 and C6. C5's queue is the one that the clients make: it holds by construction."""
+        share, use = self.fleet.policy.server_utilisation, load.predicted
+        if use is None:
+            return
+        for label, value, cap in (
+            ("C4_server_memory", found.peak_memory_bytes, found.memory_limit_bytes),
+            ("C5_server_compute", use.server_utilisation, share),
+            ("C6_server_link_up", use.down_utilisation, share),
+            ("C6_server_link_down", use.up_utilisation, share),
+        ):
+            if value > cap * (1 + LIMIT_TOLERANCE):
+                yield label, f"{found.name}: {value:.6g}, limit {cap:.6g}"
 
 
-def own_limits(
-    figures: Prediction, depth: int, client: ResolvedClient, fleet: ResolvedFleet
-) -> Iterator[Violation]:
-    """The client's own limits: C2, C3, C7 and C8."""
-    policy, name = fleet.policy, client.name
-    limit = client.device.usable_memory_bytes
-    if figures.peak_memory_bytes > limit:
-        need = format_bytes(figures.peak_memory_bytes)
-        yield "C2_device_memory", f"{name}: {need} at depth {depth}, limit {format_bytes(limit)}"
-    budget = client.link.data_budget_bytes
-    run = policy.steps_per_client * (figures.up_bytes_per_step + figures.down_bytes_per_step)
-    if budget is not None and run > budget:
-        yield "C3_wire", f"{name}: {format_bytes(run)} a run, budget {format_bytes(budget)}"
-    deadline = policy.step_deadline_seconds
-    if deadline is not None and figures.step_seconds > deadline:
-        step = format_seconds(figures.step_seconds)
-        yield "C7_step_deadline", f"{name}: {step} a step, deadline {format_seconds(deadline)}"
-    if depth < client.min_depth:
-        yield "C8_min_depth", f"{name}: depth {depth}, at least {client.min_depth} asked for"
+def variant_of(client: ClientPlan) -> Variant:
+    return Variant(client.placement, client.codec, client.batch, client.micro_batches)
 
 
-def _client(
-    client: ClientPlan,
-    entry: ResolvedClient,
-    figures: Prediction,
-    demands: Sequence[Demand],
-    fleet: ResolvedFleet,
-) -> Iterator[Violation]:
-    yield from _compare(client.name, client.predicted.model_dump(), figures.model_dump())
-    deepest = next(
-        (
-            depth
-            for depth in range(len(demands), 0, -1)
-            if not any(own_limits(predict(demands[depth - 1], entry, fleet), depth, entry, fleet))
-        ),
-        0,
-    )
-    expected = {
-        "device": entry.device.name,
-        "link": entry.link.name,
-        "deepest": deepest,
-        "top": 0,
-        "head": "device",
-        "checkpointing": False,
-        "codec": fleet.policy.allowed_codecs[0],
-        "batch": None,
-        "micro_batches": 1,
-        "memory_limit_bytes": entry.device.usable_memory_bytes,
-    }
-    yield from _compare(client.name, client.model_dump(include=set(expected)), expected)
-
-
-def _server(
-    stated: ServerPlan,
-    profile: Profile,
-    fleet: ResolvedFleet,
-    figures: Sequence[Prediction],
-    clients_bytes: int,
-) -> Iterator[Violation]:
-    """The shared limits C4, C5 and C6, and the figures that the plan gives for the server."""
-    server, policy = fleet.server, fleet.policy
-    backbone_bytes = costs.server_backbone_bytes(profile, policy.server_side)
-    memory = server.device.runtime_bytes + backbone_bytes + clients_bytes
-    compute = math.fsum(f.server_seconds / f.step_seconds for f in figures)
-    from_clients = math.fsum(8 * f.up_bytes_per_step / f.step_seconds for f in figures)
-    to_clients = math.fsum(8 * f.down_bytes_per_step / f.step_seconds for f in figures)
-    up = to_clients / server.link.up_bits_per_second
-    down = from_clients / server.link.down_bits_per_second
-    share = policy.server_utilisation
-    limit = server.device.usable_memory_bytes
-    for label, value, cap in (
-        ("C4_server_memory", memory, limit),
-        ("C5_server_compute", compute, share),
-        ("C6_server_link_up", up, share),
-        ("C6_server_link_down", down, share),
-    ):
-        if value > cap * (1 + LIMIT_TOLERANCE):
-            yield label, f"{value:.6g}, limit {cap:.6g}"
-    expected = {
-        "device": server.device.name,
-        "peak_memory_bytes": memory,
-        "memory_limit_bytes": limit,
-        "utilisation": compute,
-        "link_utilisation": max(up, down),
-        "utilisation_limit": share,
-    }
-    yield from _compare("server", stated.model_dump(), expected)
-
-
-def _objective(plan: Plan) -> Iterator[Violation]:
-    """The total, the gap, the status and the bottleneck follow from the rest of the plan."""
-    stated = plan.objective
-    steps = {client.name: client.predicted.step_seconds for client in plan.clients}
-    total = math.fsum(steps.values())
-    slowest = max(steps.values())
-    gap = (total - stated.bound) / total
-    expected = {"total_step_seconds": total, "gap": max(gap, 0.0)}
-    yield from _compare("objective", stated.model_dump(include=set(expected)), expected)
-    if stated.bound > total * (1 + FIGURE_TOLERANCE):
-        yield "figures", f"objective: bound {stated.bound} is above the total {total}"
-    if (stated.status == "optimal") != (gap <= OPTIMAL_GAP):
-        yield "figures", f"objective: status {stated.status!r} with a gap of {gap:.3g}"
-    if steps.get(stated.bottleneck, 0.0) < slowest:
-        yield "figures", f"objective: bottleneck {stated.bottleneck!r} is not the slowest client"
+def _objectives(plan: Plan, fleet: ResolvedFleet, curve: ValueCurve) -> Iterator[Violation]:
+    """Values, gaps, statuses and the bottleneck follow from the rest of the plan."""
+    for stated in plan.objectives:
+        (level,) = parse_objective(stated.name)
+        value = objective_value(level, plan, fleet, curve)
+        gap = relative_gap(value, stated.bound)
+        expected = {"value": value, "gap": gap, "unit": level.unit}
+        found = stated.model_dump(include=set(expected))
+        yield from _compare(f"objective {stated.name}", found, expected)
+        if stated.bound > value + FIGURE_TOLERANCE * abs(value):
+            yield "figures", f"objective {stated.name}: bound {stated.bound} is above {value}"
+        if (stated.status == "optimal") != (gap <= OPTIMAL_GAP) and plan.strategy == "optimized":
+            yield "figures", f"objective {stated.name}: {stated.status!r} with a gap of {gap:.3g}"
+    if plan.bottleneck != bottleneck(plan):
+        yield "figures", f"bottleneck is {plan.bottleneck!r}, recomputed {bottleneck(plan)!r}"
 
 
 def _compare(

@@ -15,12 +15,13 @@ T = TypeVar("T")
 
 def member_names(entry: Entry) -> Iterator[str]:
     """The names of an entry's members: "pi" of one is "pi", of ten "pi-01" to "pi-10"."""
-    if entry.count == 1:
-        yield entry.name
-        return
-    width = len(str(entry.count))
     for number in range(1, entry.count + 1):
-        yield f"{entry.name}-{number:0{width}}"
+        yield member_name(entry.name, number, entry.count)
+
+
+def member_name(name: str, number: int, count: int) -> str:
+    """The name of one member, from 1, of a class of `count`."""
+    return name if count == 1 else f"{name}-{number:0{len(str(count))}}"
 
 
 def by_name(noun: str, named: Iterable[tuple[str, T, Place]]) -> dict[str, T]:

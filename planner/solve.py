@@ -2,143 +2,207 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from ..catalog.files import content_hash
-from ..errors import FlexpError, PlanError
-from ..profiler.costs import Codec
+import numpy as np
+
+from ..errors import FlexpError
+from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
-from .checker import check
+from .assign import on_machines, runs
+from .build import Builder
+from .checker import check, violations
 from .diagnose import explain_clients, explain_shared
-from .fleet import ResolvedClient, ResolvedFleet
-from .ilp import PROVEN_GAP, Choice, group_clients, minimise
-from .limits import SharedLimit, shared_limits
-from .options import Option, depth_costs, fleet_options
-from .plan import ClientPlan, Objective, Plan, Prediction, ServerPlan
+from .fleet import ResolvedFleet
+from .in_order import Choice, choose
+from .machines import Clients, Servers, client_arrays, server_arrays
+from .menu import Menu, make_menu
+from .objective import ABSENT, Objective, check_known, parse_objective
+from .objective_value import objective_value
+from .plan import ObjectiveResult, Plan, relative_gap
+from .program import LABELS
+from .promise import place, write_up
+from .solver.clock import Clock
+from .solver.core import PROVEN_GAP
+from .solver.problem import BoolArray
+from .solver.solve import Infeasible, Progress
+from .value import DEFAULT_CURVE, ValueCurve
+
+MARGINS = (1.0, 0.98, 0.95, 0.9, 0.8)
 
 
-def make_plan(profile: Profile, fleet: ResolvedFleet, time_limit_seconds: float = 60.0) -> Plan:
-    """The plan with the least step seconds in total, verified by planner/checker.py.
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a plan is asked to be."""
 
-    When the time ends, the best plan found, with its gap and the status "feasible". Raises
-    InfeasibleError with the reason where no plan exists, and FlexpError where the time ended with
-    neither a plan nor that proof. PlanError for a fleet with classes, several servers, or a policy
-    that leaves more than depths open.
+    objective: str = "total"
+    """As `parse_objective` reads it."""
+    slack: float = 0.0
+    """By how much of its value an objective may be missed for the sake of those after it."""
+    curve: ValueCurve = DEFAULT_CURVE
+    time_limit_seconds: float = 60.0
+    on_progress: Callable[[Progress], None] | None = None
+    stop: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A fleet and its profiles, in the shape that the solver works on."""
+
+    profiles: Mapping[int, Profile]
+    fleet: ResolvedFleet
+    menu: Menu
+    clients: Clients
+    """In the order of their names, so that the order in the fleet's file changes nothing."""
+    order: tuple[int, ...]
+    """Index in the fleet of each line of `clients`."""
+    servers: Servers
+
+    def builder(
+        self, objectives: Sequence[Objective], curve: ValueCurve, margin: float = 1.0
+    ) -> Builder:
+        """Of the program; `margin` is the share of the servers' limits that it may use."""
+        policy = self.fleet.policy
+        use = {"server_utilisation": policy.server_utilisation * margin}
+        servers = replace(self.servers, memory_bytes=self.servers.memory_bytes * margin)
+        return Builder(
+            self.menu,
+            self.clients,
+            servers,
+            policy.model_copy(update=use) if margin < 1 else policy,
+            objectives,
+            next(iter(self.profiles.values())).blocks,
+            curve,
+        )
+
+
+def prepare(profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> Task:
+    """`profiles` by batch size, the round's first."""
+    policy = fleet.policy
+    profile = next(iter(profiles.values()))
+    order = sorted(range(len(fleet.clients)), key=lambda index: fleet.clients[index].name)
+    backbone = server_backbone_bytes(profile, policy.server_side, heads=policy.labels_may_leave)
+    return Task(
+        profiles=profiles,
+        fleet=fleet,
+        menu=make_menu(profiles, policy),
+        clients=client_arrays([fleet.clients[index] for index in order]),
+        order=tuple(order),
+        servers=server_arrays(fleet.servers, backbone),
+    )
+
+
+def make_plan(
+    profiles: Mapping[int, Profile], fleet: ResolvedFleet, wanted: Wanted = Wanted()
+) -> Plan:
+    """The best plan by the objectives wanted, verified by planner/checker.py.
+
+    Optional clients are left out only where not everyone can take part, and then as few as
+    possible. When the time ends, or `stop` asks for it, the best plan found, with its gap and the
+    status "feasible". Raises InfeasibleError with the reason where no plan exists, and FlexpError
+    where the search ended with neither a plan nor that proof.
     """
-    _refuse_choices(fleet)
-    costs = depth_costs(profile, fleet.policy)
-    options = fleet_options(costs, fleet)
-    stuck = [c for c, choices in zip(fleet.clients, options, strict=True) if not choices]
-    if stuck:
-        raise explain_clients(profile, fleet, costs, stuck)
-    groups = group_clients([client.name for client in fleet.clients], options)
-    limits = shared_limits(profile, fleet)
+    task = prepare(profiles, fleet)
+    objectives = parse_objective(wanted.objective)
+    check_known(objectives, task.clients, task.servers)
+    clock = Clock(wanted.time_limit_seconds, wanted.stop)
     try:
-        choice = minimise(groups, limits, time_limit_seconds)
+        return _plan(task, objectives, wanted, clock)
     except TimeoutError:
         raise FlexpError(
-            f"no plan found in {time_limit_seconds:g} s, nor a proof that none exists",
+            f"no plan found in {wanted.time_limit_seconds:g} s, nor a proof that none exists",
             "give the solver more time with --time-limit",
         ) from None
-    if choice is None:
-        raise explain_shared(groups, limits, time_limit_seconds)
-    chosen = choice.assignments(groups)
-    deepest = {c.name: o[-1].depth for c, o in zip(fleet.clients, options, strict=True)}
-    plan = Plan(
-        model=profile.model,
-        config_hash=profile.config_hash,
-        profile_hash=content_hash(profile),
-        fleet=fleet.name,
-        fleet_hash=content_hash(fleet),
-        blocks=profile.blocks,
-        settings=profile.settings,
-        steps_per_client=fleet.policy.steps_per_client,
-        codec=fleet.policy.allowed_codecs[0],
-        server_side=fleet.policy.server_side,
-        objective=_objective(choice, chosen),
-        server=_server(fleet, limits, chosen),
-        clients=tuple(
-            _client(
-                client, chosen[client.name], deepest[client.name], fleet.policy.allowed_codecs[0]
+
+
+def _plan(task: Task, objectives: tuple[Objective, ...], wanted: Wanted, clock: Clock) -> Plan:
+    fleet, optional = task.fleet, np.array([task.fleet.clients[i].optional for i in task.order])
+    stuck = task.builder(objectives, wanted.curve).stuck()
+    required = [fleet.clients[task.order[index]] for index in stuck if not optional[index]]
+    if required:
+        raise explain_clients(task.menu, fleet, required)
+    away = optional if len(stuck) else None
+    found = _first_that_fits(task, objectives, wanted, clock, away)
+    if isinstance(found, Infeasible) and away is None and optional.any():
+        away = optional
+    if away is not None and isinstance(found, Infeasible):
+        objectives = (*parse_objective(ABSENT), *objectives)
+        found = _first_that_fits(task, objectives, wanted, clock, away)
+    if isinstance(found, Infeasible):
+        raise explain_shared(task, found)
+    return found
+
+
+def _first_that_fits(
+    task: Task,
+    objectives: Sequence[Objective],
+    wanted: Wanted,
+    clock: Clock,
+    away: BoolArray | None,
+) -> Plan | Infeasible:
+    """The plan of the first search whose devices can be spread over the machines of each kind.
+
+    Several machines are planned as one large one; single devices may not divide evenly over them,
+    so the shared limits are lowered until they do. The bounds are those of the limits as they are.
+    """
+    bounds: tuple[float, ...] = ()
+    several = any(server.count > 1 for server in task.fleet.servers)
+    for margin in MARGINS if several else MARGINS[:1]:
+        builder = task.builder(objectives, wanted.curve, margin)
+        choice = choose(builder.build(away), objectives, wanted.slack, clock, wanted.on_progress)
+        if isinstance(choice, Infeasible):
+            return choice
+        bounds = bounds or choice.bounds
+        plan = _with_results(_write_up(task, choice), objectives, bounds, task.fleet, wanted.curve)
+        broken = {label for label, _ in violations(plan, task.profiles, task.fleet, wanted.curve)}
+        if not broken:
+            return plan
+        if not several or not broken <= set(LABELS):
+            check(plan, task.profiles, task.fleet, wanted.curve)
+    raise FlexpError(
+        "the clients' steps could not be spread evenly over the equal servers",
+        "list the servers one by one in the fleet's file",
+    )
+
+
+def _write_up(task: Task, choice: Choice) -> Plan:
+    """Columns become devices, devices get machines, and everything is written down."""
+    program = choice.program
+    assigned = [
+        replace(run, client=task.order[run.client])
+        for run in runs(program, choice.x, task.clients.count)
+    ]
+    loads = program.shares(choice.level)
+    spread = on_machines(program, assigned, loads)
+    taking_part = [run for run in spread if run.kind >= 0]
+    placed = place(
+        taking_part, [int(program.variant[r.column]) for r in taking_part], task.menu, task.fleet
+    )
+    absent = [run for run in spread if run.kind < 0]
+    return write_up(task.profiles, task.fleet, task.menu, placed, absent, "optimized")
+
+
+def _with_results(
+    plan: Plan,
+    objectives: Sequence[Objective],
+    bounds: Sequence[float],
+    fleet: ResolvedFleet,
+    curve: ValueCurve,
+) -> Plan:
+    results = []
+    for objective, proven in zip(objectives, bounds, strict=True):
+        value = objective_value(objective, plan, fleet, curve)
+        bound = min(proven, value)
+        gap = relative_gap(value, bound)
+        results.append(
+            ObjectiveResult(
+                name=objective.name,
+                unit=objective.unit,
+                value=value,
+                bound=bound,
+                gap=gap,
+                status="optimal" if gap <= PROVEN_GAP else "feasible",
             )
-            for client in fleet.clients
-        ),
-    )
-    check(plan, profile, fleet)
-    return plan
-
-
-def _refuse_choices(fleet: ResolvedFleet) -> None:
-    """PlanError for what this planner does not decide yet."""
-    server, policy = fleet.server, fleet.policy
-    asked = {
-        "classes of clients (count)": any(client.count > 1 for client in fleet.clients),
-        "optional clients": any(client.optional for client in fleet.clients),
-        "weights": any(client.weight != 1 for client in fleet.clients),
-        "max_depth": any(client.max_depth is not None for client in fleet.clients),
-        "several servers": len(fleet.servers) > 1 or server.count > 1 or server.accelerators > 1,
-        "several codecs": len(policy.allowed_codecs) > 1,
-        "batches": policy.batches != (),
-        "micro_batches": policy.micro_batches != (1,),
-        "top_blocks": policy.top_blocks != (0,),
-        "labels_may_leave": policy.labels_may_leave,
-        "checkpointing": policy.checkpointing != "never",
-        "energy_budget_wh": policy.energy_budget_wh is not None,
-    }
-    found = [name for name, used in asked.items() if used]
-    if found:
-        where = f"{fleet.path}: " if fleet.path else ""
-        raise PlanError(f"{where}this planner does not decide on {', '.join(found)}")
-
-
-def _client(client: ResolvedClient, option: Option, deepest: int, codec: Codec) -> ClientPlan:
-    return ClientPlan(
-        name=client.name,
-        device=client.device.name,
-        link=client.link.name,
-        depth=option.depth,
-        codec=codec,
-        deepest=deepest,
-        memory_limit_bytes=client.device.usable_memory_bytes,
-        predicted=Prediction(
-            peak_memory_bytes=option.peak_memory_bytes,
-            up_bytes_per_step=option.up_bytes,
-            down_bytes_per_step=option.down_bytes,
-            device_seconds=option.device_seconds,
-            wire_seconds=option.wire_seconds,
-            server_seconds=option.server_seconds,
-            step_seconds=option.step_seconds,
-        ),
-    )
-
-
-def _server(
-    fleet: ResolvedFleet, limits: tuple[SharedLimit, ...], chosen: Mapping[str, Option]
-) -> ServerPlan:
-    memory, compute, up, down = (
-        limit.used + math.fsum(limit.load(option) for option in chosen.values()) for limit in limits
-    )
-    link = fleet.server.link
-    return ServerPlan(
-        device=fleet.server.device.name,
-        peak_memory_bytes=round(memory),
-        memory_limit_bytes=fleet.server.device.usable_memory_bytes,
-        utilisation=compute,
-        link_utilisation=max(up / link.up_bits_per_second, down / link.down_bits_per_second),
-        utilisation_limit=fleet.policy.server_utilisation,
-    )
-
-
-def _objective(choice: Choice, chosen: Mapping[str, Option]) -> Objective:
-    total = math.fsum(option.step_seconds for option in chosen.values())
-    bound = min(choice.bound, total)
-    gap = (total - bound) / total
-    slowest = min(chosen, key=lambda name: (-chosen[name].step_seconds, name))
-    return Objective(
-        total_step_seconds=total,
-        bound=bound,
-        gap=gap,
-        status="optimal" if gap <= PROVEN_GAP else "feasible",
-        bottleneck=slowest,
-    )
+        )
+    return plan.model_copy(update={"objectives": tuple(results)})

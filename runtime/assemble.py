@@ -141,7 +141,7 @@ def _server_settings(plan: Plan, settings: TrainSettings, bounds: Bounds) -> Ser
     return ServerSettings(
         bounds=bounds,
         server_side=plan.server_side,
-        codec=plan.codec,
+        codec=plan.clients[0].codec,
         steps=settings.steps,
         learning_rate=settings.learning_rate,
         lambdas=parse_lambdas(settings.alignment, plan.blocks),

@@ -66,7 +66,9 @@ def reopen(folder: Path, plan_path: Path | None = None) -> tuple[Plan, TrainSett
         plan = read_plan(folder / PLAN)
         if content_hash(plan) != settings.plan_hash:
             raise PlanError(f"{folder / PLAN} has changed since the run began", "put it back")
-    if plan_path is not None and content_hash(read_plan(plan_path)) != content_hash(plan):
+    if plan_path is not None and content_hash(read_plan(plan_path).expanded()) != content_hash(
+        plan
+    ):
         raise PlanError(
             f"{plan_path} is not the plan of the run in {folder}",
             "leave the plan out to resume, give it with --plan to change the run's depths, or "

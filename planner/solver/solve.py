@@ -36,6 +36,9 @@ class Progress:
         return relative_gap(self.value, self.bound)
 
 
+OnProgress = Callable[[Progress], None]
+
+
 @dataclass(frozen=True, eq=False)
 class Solution:
     counts: IntArray
@@ -88,7 +91,7 @@ def relative_gap(value: float, bound: float) -> float:
 def minimise(
     problem: Problem,
     time_limit_seconds: float = 60.0,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
     stop: Callable[[], bool] | None = None,
     start: IntArray | None = None,
     gap: float = GOAL_GAP,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flexp.catalog.files import write_contract
 from flexp.cli.app import app
-from flexp.planner.plan import ClientPlan, Objective, Plan, Prediction, ServerPlan
+from flexp.planner.plan import ClientPlan, ObjectiveResult, Plan, Prediction, ServerPlan
 from flexp.profiler.profile import Profile, ProfileSettings, UnitProfile
 from typer.testing import CliRunner, Result
 
@@ -94,36 +94,52 @@ def plan() -> Plan:
         device_seconds=0.2,
         wire_seconds=0.035,
         server_seconds=0.1,
+        hidden_seconds=0.0,
+        wait_seconds=0.0,
         step_seconds=0.335,
+        p50_step_seconds=0.335,
+        p95_step_seconds=0.4,
     )
     return Plan(
         model="tiny",
         config_hash="0" * 64,
-        profile_hash="1" * 64,
+        profile_hashes={16: "1" * 64},
         fleet="two-rooms",
         fleet_hash="2" * 64,
         blocks=6,
         settings=ProfileSettings(),
         steps_per_client=100,
-        codec="bf16",
         server_side="shared",
-        objective=Objective(
-            total_step_seconds=0.335, bound=0.335, gap=0.0, status="optimal", bottleneck="left"
+        strategy="optimized",
+        objectives=(
+            ObjectiveResult(
+                name="total", unit="s", value=0.335, bound=0.335, gap=0.0, status="optimal"
+            ),
         ),
-        server=ServerPlan(
-            device="desk",
-            peak_memory_bytes=700 * MIB,
-            memory_limit_bytes=8192 * MIB,
-            utilisation=0.21,
-            link_utilisation=0.04,
-            utilisation_limit=0.6,
+        bottleneck="left",
+        servers=(
+            ServerPlan(
+                name="server",
+                device="desk",
+                accelerators=1,
+                clients=1,
+                peak_memory_bytes=700 * MIB,
+                memory_limit_bytes=8192 * MIB,
+                utilisation=0.21,
+                link_utilisation=0.04,
+                utilisation_limit=0.6,
+            ),
         ),
         clients=(
             ClientPlan(
                 name="left",
                 device="desk",
                 link="wire",
+                server="server",
                 depth=2,
+                codec="bf16",
+                batch=16,
+                steps=100,
                 deepest=4,
                 memory_limit_bytes=8192 * MIB,
                 predicted=cost,

@@ -58,7 +58,7 @@ def test_plan_table(typed: Callable[..., Result], folder: Path) -> None:
         assert render.depth_bar(client.depth, 6) in line
     for label in ("total", "server", "objective", "bottleneck", "next: flexp train out.yaml"):
         assert f"\n{label}" in result.stdout
-    assert made.objective.bottleneck in result.stdout.split("bottleneck")[1]
+    assert made.bottleneck in result.stdout.split("bottleneck")[1]
     assert result.stderr == "wrote out.yaml\n"
 
 

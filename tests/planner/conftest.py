@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from flexp.catalog.device import Device, Link
 from flexp.planner.fleet import Policy, ResolvedClient, ResolvedFleet, ResolvedServer
+from flexp.planner.plan import Plan
+from flexp.planner.solve import Wanted, make_plan
 from flexp.profiler.profile import Profile, ProfileSettings, UnitProfile
 from hypothesis import strategies as st
 
@@ -123,12 +125,25 @@ def fleet(
     )
 
 
-@pytest.fixture
+def planned(profile: Profile, made: ResolvedFleet, objective: str = "total", **wanted: Any) -> Plan:
+    return make_plan({profile.settings.batch: profile}, made, Wanted(objective=objective, **wanted))
+
+
+def depths(plan: Plan) -> dict[str, int]:
+    return {name: client.depth for client in plan.clients for name in client.members}
+
+
+@pytest.fixture(scope="session")
 def profile() -> Profile:
     return minilm()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def office_plan(profile: Profile, office: ResolvedFleet) -> Plan:
+    return planned(profile, office)
+
+
+@pytest.fixture(scope="session")
 def office() -> ResolvedFleet:
     """Five clients on a server whose compute is scarce."""
     return fleet(

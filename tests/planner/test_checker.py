@@ -9,10 +9,9 @@ from flexp.errors import PlanError
 from flexp.planner.checker import check, violations
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.plan import Plan
-from flexp.planner.solve import make_plan
 from flexp.profiler.profile import Profile
 
-from .conftest import device, fleet, link, minilm
+from .conftest import device, fleet, link, minilm, planned
 
 
 def change(plan: Plan, path: str, value: Any) -> Plan:
@@ -27,19 +26,18 @@ def change(plan: Plan, path: str, value: Any) -> Plan:
 
 
 def labels(plan: Plan, profile: Profile, fleet: ResolvedFleet) -> set[str]:
-    return {label for label, _ in violations(plan, profile, fleet)}
+    return {label for label, _ in violations(plan, {16: profile}, fleet)}
 
 
-TAMPERED: list[tuple[str, Any, str]] = [
+TAMPERED: list[tuple[str, Any, str | None]] = [
     ("model", "other", "C0_inputs"),
     ("config_hash", "d" * 64, "C0_inputs"),
-    ("profile_hash", "d" * 64, "C0_inputs"),
+    ("profile_hashes", {16: "d" * 64}, "C0_inputs"),
     ("fleet", "other", "C0_inputs"),
     ("fleet_hash", "d" * 64, "C0_inputs"),
     ("blocks", 7, "C0_inputs"),
     ("settings.batch", 17, "C0_inputs"),
     ("steps_per_client", 99, "C0_inputs"),
-    ("codec", "int8", "C0_inputs"),
     ("server_side", "aligned", "C0_inputs"),
     ("clients.0.name", "zoe", "C1_assign"),
     ("clients.0.depth", 6, "C1_assign"),
@@ -47,12 +45,17 @@ TAMPERED: list[tuple[str, Any, str]] = [
     ("clients.0.device", "other", "figures"),
     ("clients.0.link", "other", "figures"),
     ("clients.0.deepest", 4, "figures"),
-    ("clients.0.top", 1, "figures"),
-    ("clients.0.head", "server", "figures"),
-    ("clients.0.checkpointing", True, "figures"),
-    ("clients.0.codec", "int8", "figures"),
-    ("clients.0.batch", 8, "figures"),
-    ("clients.0.micro_batches", 2, "figures"),
+    ("clients.0.class_size", 2, "C1_assign"),
+    ("clients.0.first", 2, "C1_assign"),
+    ("clients.0.count", 2, "C1_assign"),
+    ("clients.0.server", "other", "C1_assign"),
+    ("clients.0.top", 1, "C1_assign"),
+    ("clients.0.head", "server", "C1_assign"),
+    ("clients.0.checkpointing", True, "C1_assign"),
+    ("clients.0.codec", "int8", "C1_assign"),
+    ("clients.0.batch", 8, "C1_assign"),
+    ("clients.0.micro_batches", 2, "C1_assign"),
+    ("clients.0.steps", 99, "figures"),
     ("clients.0.memory_limit_bytes", lambda old: old + 1, "figures"),
     ("clients.0.predicted.peak_memory_bytes", lambda old: old - 1, "figures"),
     ("clients.0.predicted.up_bytes_per_step", lambda old: old - 1, "figures"),
@@ -61,37 +64,56 @@ TAMPERED: list[tuple[str, Any, str]] = [
     ("clients.0.predicted.wire_seconds", lambda old: old * 1.001, "figures"),
     ("clients.0.predicted.server_seconds", lambda old: old * 1.001, "figures"),
     ("clients.0.predicted.step_seconds", lambda old: old * 0.999, "figures"),
-    ("server.device", "other", "figures"),
-    ("server.peak_memory_bytes", lambda old: old - 1, "figures"),
-    ("server.memory_limit_bytes", lambda old: old - 1, "figures"),
-    ("server.utilisation", 0.0, "figures"),
-    ("server.link_utilisation", 0.0, "figures"),
-    ("server.utilisation_limit", 0.7, "figures"),
-    ("objective.total_step_seconds", lambda old: old * 0.999, "figures"),
-    ("objective.bound", lambda old: old * 1.01, "figures"),
-    ("objective.bound", lambda old: old * 0.9, "figures"),
-    ("objective.gap", 0.5, "figures"),
-    ("objective.status", "feasible", "figures"),
-    ("objective.bottleneck", "ann", "figures"),
-    ("objective.bottleneck", "nobody", "figures"),
+    ("clients.0.predicted.hidden_seconds", 0.1, "figures"),
+    ("clients.0.predicted.wait_seconds", lambda old: old * 0.9, "figures"),
+    ("clients.0.predicted.p50_step_seconds", lambda old: old * 0.9, "figures"),
+    ("clients.0.predicted.p95_step_seconds", lambda old: old * 0.9, "figures"),
+    ("clients.0.predicted.energy_joules", 1.0, "figures"),
+    ("absent", [{"name": "ann"}], "C1_assign"),
+    ("strategy", "static", None),
+    ("servers.0.name", "other", "figures"),
+    ("servers.0.device", "other", "figures"),
+    ("servers.0.accelerators", 2, "figures"),
+    ("servers.0.clients", 4, "figures"),
+    ("servers.0.peak_memory_bytes", lambda old: old - 1, "figures"),
+    ("servers.0.memory_limit_bytes", lambda old: old - 1, "figures"),
+    ("servers.0.utilisation", 0.0, "figures"),
+    ("servers.0.link_utilisation", 0.0, "figures"),
+    ("servers.0.utilisation_limit", 0.7, "figures"),
+    ("objectives.0.name", "slowest", "figures"),
+    ("objectives.0.unit", "J", "figures"),
+    ("objectives.0.value", lambda old: old * 0.999, "figures"),
+    ("objectives.0.bound", lambda old: old * 1.01, "figures"),
+    ("objectives.0.bound", lambda old: old * 0.9, "figures"),
+    ("objectives.0.gap", 0.5, "figures"),
+    ("objectives.0.status", "feasible", "figures"),
+    ("bottleneck", "ann", "figures"),
+    ("bottleneck", "nobody", "figures"),
 ]
 
 
 @pytest.mark.parametrize(("path", "value", "label"), TAMPERED)
 def test_every_tampered_field_is_caught(
-    profile: Profile, office: ResolvedFleet, path: str, value: Any, label: str
+    profile: Profile,
+    office: ResolvedFleet,
+    office_plan: Plan,
+    path: str,
+    value: Any,
+    label: str | None,
 ) -> None:
-    plan = make_plan(profile, office)
+    plan = office_plan
     assert labels(plan, profile, office) == set()
     tampered = change(plan, path, value)
-    assert labels(tampered, profile, office) == {label}
+    assert labels(tampered, profile, office) == ({label} if label else set())
+    if label is None:
+        return
     with pytest.raises(PlanError, match=label):
-        check(tampered, profile, office)
+        check(tampered, {16: profile}, office)
 
 
 def test_every_field_of_a_plan_is_in_the_table(profile: Profile, office: ResolvedFleet) -> None:
     def leaves(node: Any, path: str) -> set[str]:
-        if isinstance(node, dict):
+        if isinstance(node, dict) and path != ".profile_hashes":
             return {leaf for key in node for leaf in leaves(node[key], f"{path}.{key}")}
         if isinstance(node, list | tuple) and node and isinstance(node[0], dict):
             return leaves(node[0], f"{path}.0")
@@ -99,7 +121,7 @@ def test_every_field_of_a_plan_is_in_the_table(profile: Profile, office: Resolve
 
     every = {
         leaf
-        for leaf in leaves(make_plan(profile, office).model_dump(), "")
+        for leaf in leaves(planned(profile, office).model_dump(), "")
         if not leaf.startswith("settings.") and leaf != "schema_version"
     }
     assert every <= {path for path, _, _ in TAMPERED}
@@ -147,7 +169,7 @@ LIMITS: dict[str, tuple[Callable[[], ResolvedFleet], Callable[[], ResolvedFleet]
         lambda: fleet([("a", device(), link())]),
         lambda: fleet([("a", device(), link())], step_deadline_seconds=0.01),
     ),
-    "C8_min_depth": (
+    "C8_depth": (
         lambda: fleet([("a", device(gflops=2), link())]),
         lambda: fleet([("a", device(gflops=2), link(), 5)]),
     ),
@@ -157,18 +179,18 @@ LIMITS: dict[str, tuple[Callable[[], ResolvedFleet], Callable[[], ResolvedFleet]
 @pytest.mark.parametrize("label", LIMITS)
 def test_every_broken_limit_is_named(label: str) -> None:
     roomy, tight = (make() for make in LIMITS[label])
-    plan = make_plan(minilm(), roomy)
+    plan = planned(minilm(), roomy)
     dressed = change(plan, "fleet_hash", content_hash(tight))
     assert label in labels(dressed, minilm(), tight)
     assert label not in labels(plan, minilm(), roomy)
 
 
 def test_all_violations_are_listed_at_once(profile: Profile, office: ResolvedFleet) -> None:
-    plan = make_plan(profile, office)
-    plan = change(plan, "objective.gap", 0.5)
+    plan = planned(profile, office)
+    plan = change(plan, "objectives.0.gap", 0.5)
     plan = change(plan, "clients.3.predicted.peak_memory_bytes", 1)
     with pytest.raises(PlanError) as caught:
-        check(plan, profile, office)
-    assert "objective: gap" in caught.value.message
+        check(plan, {16: profile}, office)
+    assert "objective total: gap" in caught.value.message
     assert "dan: peak_memory_bytes is 1" in caught.value.message
     assert caught.value.exit_code == 10

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from flexp.catalog.files import content_hash
 from flexp.catalog.models.entry import config_hash, load_config
-from flexp.planner.plan import ClientPlan, Objective, Plan, Prediction, ServerPlan
+from flexp.planner.plan import ClientPlan, ObjectiveResult, Plan, Prediction, ServerPlan
 from flexp.profiler.profile import ProfileSettings
 from flexp.runtime.data import Row, TextData
 from flexp.runtime.observer import Observer
@@ -43,8 +43,11 @@ def small_plan(model: Path, *, server_side: str = "shared", codec: str = "fp32")
             name=name,
             device="laptop",
             link="lan",
+            server="server",
             depth=depth,
             codec=codec,
+            batch=4,
+            steps=STEPS,
             deepest=3,
             memory_limit_bytes=2**31,
             predicted=Prediction(
@@ -54,7 +57,11 @@ def small_plan(model: Path, *, server_side: str = "shared", codec: str = "fp32")
                 device_seconds=0.1 * depth,
                 wire_seconds=0.01,
                 server_seconds=0.01,
+                hidden_seconds=0.0,
+                wait_seconds=0.0,
                 step_seconds=0.1 * depth + 0.02,
+                p50_step_seconds=0.1 * depth + 0.02,
+                p95_step_seconds=0.2 * depth,
             ),
         )
         for depth, name in enumerate(CLIENTS, 1)
@@ -62,24 +69,32 @@ def small_plan(model: Path, *, server_side: str = "shared", codec: str = "fp32")
     return Plan(
         model=str(model),
         config_hash=config_hash(load_config(str(model))),
-        profile_hash="0" * 64,
+        profile_hashes={4: "0" * 64},
         fleet="toy",
         fleet_hash="0" * 64,
         blocks=4,
         settings=ProfileSettings(labels=3, batch=4, length=16, lora_rank=4),
         steps_per_client=STEPS,
-        codec=codec,
         server_side=server_side,
-        objective=Objective(
-            total_step_seconds=0.7, bound=0.7, gap=0.0, status="optimal", bottleneck="cy"
+        strategy="optimized",
+        objectives=(
+            ObjectiveResult(
+                name="total", unit="s", value=0.66, bound=0.66, gap=0.0, status="optimal"
+            ),
         ),
-        server=ServerPlan(
-            device="server",
-            peak_memory_bytes=2**30,
-            memory_limit_bytes=2**32,
-            utilisation=0.1,
-            link_utilisation=0.1,
-            utilisation_limit=0.6,
+        bottleneck="cy",
+        servers=(
+            ServerPlan(
+                name="server",
+                device="server",
+                accelerators=1,
+                clients=3,
+                peak_memory_bytes=2**30,
+                memory_limit_bytes=2**32,
+                utilisation=0.1,
+                link_utilisation=0.1,
+                utilisation_limit=0.6,
+            ),
         ),
         clients=clients,
     )

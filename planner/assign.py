@@ -1,0 +1,80 @@
+"""From counts of columns to devices: who takes which variant, on which machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .program import Program
+from .solver.problem import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Run:
+    """Members `first` to `first + count - 1` (from 1) of one client entry that do the same."""
+
+    client: int
+    """Index of the entry."""
+    first: int
+    count: int
+    column: int
+    """Index in the program."""
+    kind: int
+    """Of server; -1 for taking no part."""
+    machine: int = 0
+    """Which of the machines of this kind, from 0."""
+
+
+def runs(program: Program, x: IntArray, counts: IntArray) -> list[Run]:
+    """Members of a group take its columns in the menu's order of preference, entry by entry.
+
+    `x` is int64[N], `counts` int64[C], the members of each entry.
+    """
+    offsets = program.static.offsets
+    found: list[Run] = []
+    for group, entries in enumerate(program.origin.members()):
+        columns = np.arange(offsets[group], offsets[group + 1])
+        left = [[int(c), int(n)] for c, n in zip(columns, x[columns], strict=True) if n]
+        for entry in entries.tolist():
+            first, open_members = 1, int(counts[entry])
+            while open_members:
+                column, available = left[0]
+                taken = min(available, open_members)
+                found.append(Run(entry, first, taken, column, int(program.kind[column])))
+                first, open_members = first + taken, open_members - taken
+                left[0][1] -= taken
+                if not left[0][1]:
+                    left.pop(0)
+    return sorted(found, key=lambda run: (run.client, run.first))
+
+
+def on_machines(program: Program, planned: Sequence[Run], loads: FloatArray) -> list[Run]:
+    """Every run on a machine of its kind, as evenly as single devices allow.
+
+    `loads` is float64[R, N]: what one member of each column asks of its machine, as shares of the
+    machine's caps. Large loads are placed first, each where the fullest row stays lowest.
+    """
+    placed: list[Run] = [run for run in planned if run.kind < 0]
+    for kind, machines in enumerate(program.servers.count.tolist()):
+        mine = [run for run in planned if run.kind == kind]
+        placed += mine if machines == 1 else _spread(mine, machines, loads)
+    return sorted(placed, key=lambda run: (run.client, run.first))
+
+
+def _spread(mine: Sequence[Run], machines: int, loads: FloatArray) -> Iterator[Run]:
+    used = np.zeros((machines, len(loads)))
+    for run in sorted(mine, key=lambda r: -float(loads[:, r.column].max())):
+        share, rest = divmod(run.count, machines)
+        taken = np.full(machines, share)
+        used += share * loads[:, run.column]
+        for _ in range(rest):
+            lowest = int((used + loads[:, run.column]).max(axis=1).argmin())
+            used[lowest] += loads[:, run.column]
+            taken[lowest] += 1
+        first = run.first
+        for machine, count in enumerate(taken.tolist()):
+            if count:
+                yield replace(run, first=first, count=count, machine=machine)
+                first += count

@@ -1,0 +1,157 @@
+"""From a menu and machines to the program: limits of each client, pruning, equal ones merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .figures import Figures, figures
+from .fleet import Policy
+from .machines import Clients, Servers
+from .menu import Menu
+from .objective import ABSENT, Objective, Setting
+from .program import C4, MEASURES, Program, Row
+from .solver.aggregate import Block, aggregate
+from .solver.problem import BoolArray, FloatArray, IntArray
+from .value import ValueCurve
+
+ROWS_AT_A_TIME = 1024
+"""Client entries whose options are in memory at the same time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Builder:
+    """Makes the program of one fleet."""
+
+    menu: Menu
+    clients: Clients
+    servers: Servers
+    policy: Policy
+    objectives: Sequence[Objective]
+    blocks: int
+    curve: ValueCurve
+
+    def build(self, optional: BoolArray | None = None) -> Program:
+        """All variants that keep the clients' own limits and fit a server alone.
+
+        `optional`, bool[C]: who may take no part; None: everyone takes part. Raises ValueError
+        where a client has no column: `stuck` finds them first.
+        """
+        kinds, objectives = len(self.servers), len(self.objectives)
+        caps = self.servers.memory_bytes * self.servers.count
+        static, origin = aggregate(
+            self._blocks(optional), caps, [Row(C4, k).name for k in range(kinds)]
+        )
+        away = origin.option == len(self.menu) * kinds
+        measures = origin.measures
+        return Program(
+            static=static,
+            origin=origin,
+            variant=np.where(away, -1, origin.option // kinds),
+            kind=np.where(away, -1, origin.option % kinds),
+            per_second=measures[len(MEASURES) : len(MEASURES) + objectives],
+            fixed=measures[len(MEASURES) + objectives : len(MEASURES) + 2 * objectives],
+            servers=self.servers,
+            policy=self.policy,
+            link_use=np.zeros((2, kinds)),
+            own_use=np.zeros((2, static.columns)),
+            **dict(zip(MEASURES, measures, strict=False)),
+        )
+
+    def stuck(self) -> IntArray:
+        """Indices of the entries that have no column."""
+        found = [
+            start + np.flatnonzero(~self._possible(self._figures(part)).any(axis=(1, 2)))
+            for start, part in self._parts()
+        ]
+        return np.concatenate(found)
+
+    def _parts(self) -> Iterator[tuple[int, Clients]]:
+        for start in range(0, len(self.clients), ROWS_AT_A_TIME):
+            index = np.arange(start, min(start + ROWS_AT_A_TIME, len(self.clients)))
+            yield start, self.clients.take(index)
+
+    def _figures(self, part: Clients) -> Figures:
+        return figures(self.menu, part, self.servers, self.policy)
+
+    def _possible(self, found: Figures) -> BoolArray:
+        """[n, O, K]: what keeps the client's own limits and fits a server of its own."""
+        memory = self.menu.column("server_memory_bytes")[:, None]
+        return found.allowed & (memory <= self.servers.memory_bytes)[None]
+
+    def _blocks(self, optional: BoolArray | None) -> Iterator[Block]:
+        for start, part in self._parts():
+            away = None if optional is None else optional[start : start + len(part)]
+            yield self._block(part, self._figures(part), away)
+
+    def _block(self, part: Clients, found: Figures, away: BoolArray | None) -> Block:
+        kinds, flat = len(self.servers), _Flat(found.up_seconds.shape, away is not None)
+        memory = self.menu.column("server_memory_bytes")[None, :, None]
+        own_kind = np.eye(kinds)[:, None, None, :]
+        setting = Setting(self.menu, part, self.servers, found, self.blocks, self.curve)
+        absent, possible = flat(np.zeros((1, 1, 1))), flat(self._possible(found)) > 0
+        if away is not None:
+            absent[:, -1], possible[:, -1] = part.weight, away
+        measures = dict(
+            zip(
+                MEASURES[:-1],
+                map(
+                    flat,
+                    (
+                        *(found.apart_seconds, found.up_seconds, found.down_seconds),
+                        *(found.up_share, found.down_share),
+                        *(found.server_seconds, found.visit_seconds),
+                        self.menu.column("visits")[None, :, None],
+                        self.menu.steps_per_round[None, :, None],
+                    ),
+                ),
+                strict=True,
+            )
+        )
+        times = measures["apart"] + measures["up"] + measures["down"] + measures["service"]
+        return Block(
+            cost=times,
+            weights=np.stack([flat(memory * one) for one in own_kind]),
+            allowed=possible,
+            counts=part.count,
+            measures=np.stack(
+                [
+                    *(*measures.values(), absent),
+                    *(flat(objective.per_second(setting)) for objective in self.objectives),
+                    *(self._fixed(o, setting, flat, absent) for o in self.objectives),
+                    *_ratios(measures),
+                    *(flat(one) for one in own_kind if kinds > 1),
+                ]
+            ),
+        )
+
+    def _fixed(
+        self, objective: Objective, setting: Setting, flat: _Flat, absent: FloatArray
+    ) -> FloatArray:
+        away = sum(weight for weight, metric in objective.terms if metric == ABSENT)
+        return flat(objective.fixed(setting)) + away * absent
+
+
+class _Flat:
+    """[n, O, K], or what broadcasts to it, to [n, O·K], and a column for taking no part."""
+
+    def __init__(self, shape: tuple[int, ...], away: bool) -> None:
+        self.shape, self.away = shape, away
+
+    def __call__(self, table: FloatArray | BoolArray) -> FloatArray:
+        clients, columns = self.shape[0], self.shape[1] * self.shape[2]
+        full = np.zeros((clients, columns + self.away))
+        full[:, :columns] = np.broadcast_to(table, self.shape).reshape(clients, columns)
+        return full
+
+
+def _ratios(measures: dict[str, FloatArray]) -> Iterator[FloatArray]:
+    """What a column asks of C5 and C6 falls with the rest of its step: a faster option asks more
+    often. None of these may rise where a column is to beat another one at any objective."""
+    rest = [measures[name] for name in ("apart", "up", "down", "service")]
+    for asked in ("service", "up", "down"):
+        for part in rest:
+            if part is not measures[asked]:
+                yield np.divide(measures[asked], part, out=np.zeros_like(part), where=part > 0)

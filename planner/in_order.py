@@ -1,0 +1,139 @@
+"""One objective after another: each among the choices that are good enough at those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .goal import Slowest, Sum
+from .links import settle_links, with_own_traffic
+from .objective import Objective
+from .program import C5_COMPUTE, C6_DOWN, C6_UP, Program
+from .queues import cheapest_levels, holds, settle
+from .search import Search
+from .solver.clock import Clock
+from .solver.problem import FloatArray, IntArray
+from .solver.slowest import minimise_slowest
+from .solver.solve import Infeasible, OnProgress, minimise
+from .solver.within import Ceiling, with_ceilings
+
+ROUNDING = 1e-9
+MARGINS = (1.0, 0.99, 0.95, 0.8)
+"""Of C5_server_compute and C6, for a choice with shorter queues than those it is looked for at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """int64[N] members on each column, the level of each kind of server, and the proven bound of
+    each objective. `program` is at the links' use that the choice makes."""
+
+    program: Program
+    x: IntArray
+    level: FloatArray
+    bounds: tuple[float, ...]
+
+
+def choose(
+    program: Program,
+    objectives: Sequence[Objective],
+    slack: float,
+    clock: Clock,
+    on_progress: OnProgress | None = None,
+) -> Choice | Infeasible:
+    """The best choice by the first objective; among those within `slack` of it, by the second; and
+    so on. The later objectives are optimised at the queues of the first, which stay no longer.
+
+    Raises TimeoutError where the time ends with neither a choice nor a proof that there is none.
+    """
+    start = cheapest_levels(program, 0, clock)
+
+    def search(at: Program) -> Search:
+        goal = Slowest(at, clock) if objectives[0].slowest else Sum(at, 0, clock)
+        return Search(goal, at, clock, on_progress)
+
+    first = settle_links(program, lambda at: search(at).find(start))
+    if first is None:
+        return _proof(search(program.with_full_links()), start)
+    proving = search(first.program)
+    proving.offer(first.x)
+    proving.prove(start)
+    assert proving.x is not None
+    found = with_own_traffic(first.program, proving.x)
+    better = holds(found, proving.x, settle(found, proving.x))
+    x = proving.x if better else first.x
+    program = found if better else first.program
+    choice = Choice(program, x, settle(program, x), (proving.bound,))
+    later = _Later(choice, slack, clock, on_progress)
+    for index, objective in enumerate(objectives):
+        if index:
+            choice = later.improve(index, objective, choice)
+        later.hold(index, objective, choice.x)
+    return choice
+
+
+def _proof(search: Search, start: FloatArray) -> Infeasible:
+    """That there is no choice, even with links as full as they may be: the fuller they are, the
+    longer steps take and the less they ask of C5_server_compute and C6 in a second."""
+    refusal = search.prove(start)
+    if refusal is None:
+        raise TimeoutError
+    return refusal
+
+
+class _Later:
+    """The program at the first objective's queues, with what has been reached as limits."""
+
+    def __init__(
+        self, first: Choice, slack: float, clock: Clock, on_progress: OnProgress | None
+    ) -> None:
+        self.program, self.level, self.slack = first.program, first.level, slack
+        self.clock, self.on_progress = clock, on_progress
+        self.ceilings: list[Ceiling] = []
+        self.longest = np.inf
+        """Seconds of a round that no column may exceed."""
+
+    def hold(self, index: int, objective: Objective, x: IntArray) -> None:
+        """What x reaches, and the slack, is from now on a limit."""
+        if objective.slowest:
+            slowest = float(self.program.round_seconds(self.level)[x > 0].max())
+            self.longest = slowest * (1 + self.slack + ROUNDING)
+            return
+        cost = self.program.cost(index, self.level)
+        reached = float(cost @ x)
+        room = (self.slack + ROUNDING) * abs(reached)
+        self.ceilings.append(Ceiling(objective.name, cost, reached + room))
+
+    def improve(self, index: int, objective: Objective, choice: Choice) -> Choice:
+        """The first bound counts: margins only make what is found keep the limits."""
+        bound = -np.inf
+        for margin in MARGINS:
+            x, proven = self._solve(index, objective, choice.x, margin)
+            bound = proven if margin == 1.0 else bound
+            level = settle(self.program, x)
+            if holds(self.program, x, level):
+                return Choice(self.program, x, level, (*choice.bounds, bound))
+        return replace(choice, bounds=(*choice.bounds, bound))
+
+    def _solve(
+        self, index: int, objective: Objective, start: IntArray, margin: float
+    ) -> tuple[IntArray, float]:
+        problem = with_ceilings(self.program.at(self.level, index), self.ceilings)
+        tight = np.array([name.startswith((C5_COMPUTE, C6_UP, C6_DOWN)) for name in problem.rows])
+        problem = replace(problem, caps=np.where(tight, margin, 1.0) * problem.caps)
+        rounds = self.program.round_seconds(self.level)
+        columns = np.flatnonzero((rounds <= self.longest) & self.program.in_time(self.level))
+        problem, left, over = problem.keep(columns), self.clock.left(), self.clock.over
+        if objective.slowest:
+            slowest = minimise_slowest(problem, rounds[columns], left, self.on_progress, over)
+            found = slowest if isinstance(slowest, Infeasible) else slowest.solution
+            bound = -np.inf if isinstance(slowest, Infeasible) else slowest.bound
+        else:
+            found = minimise(problem, left, self.on_progress, over, start[columns])
+            bound = -np.inf if isinstance(found, Infeasible) else found.bound
+        if isinstance(found, Infeasible):  # by the margin, or in the last digit: `start` is known
+            return start, bound
+        x = np.zeros_like(start)
+        x[columns] = found.counts
+        return x, bound

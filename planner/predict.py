@@ -1,0 +1,108 @@
+"""One client's step in plain Python: what a choice takes on a device, and the limits it breaks.
+
+The planner's arrays (`planner/figures.py`) hold the same figures; the checker and the explanations
+use these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..catalog.units import format_bytes, format_seconds
+from .fleet import Policy, ResolvedClient, ResolvedServer
+from .menu import Demand, Variant
+
+C2 = "C2_device_memory"
+C3 = "C3_wire"
+C7 = "C7_step_deadline"
+C8 = "C8_depth"
+C9 = "C9_energy"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Seconds of one step of one client, without waiting at the server."""
+
+    device_seconds: float
+    up_seconds: float
+    down_seconds: float
+    round_trip_seconds: float
+    """Of all visits together."""
+    server_seconds: float
+    hidden_seconds: float
+    """What micro-batches overlap: the parts above add up to this much more than the step."""
+
+    @property
+    def wire_seconds(self) -> float:
+        return self.up_seconds + self.down_seconds + self.round_trip_seconds
+
+    @property
+    def step_seconds(self) -> float:
+        return self.device_seconds + self.wire_seconds + self.server_seconds - self.hidden_seconds
+
+
+def predict_step(
+    demand: Demand, variant: Variant, client: ResolvedClient, server: ResolvedServer
+) -> Step:
+    """The formula of docs/planner.md, "Time"."""
+    up_rate = min(client.link.up_bits_per_second, server.link.down_bits_per_second)
+    down_rate = min(client.link.down_bits_per_second, server.link.up_bits_per_second)
+    device = sum(demand.device_flops) / client.device.training_flops_per_second
+    up, down = 8 * demand.up_bytes / up_rate, 8 * demand.down_bytes / down_rate
+    work = sum(demand.server_flops) / server.device.training_flops_per_second
+    overlapped = device + up + down + work - max(device, up, down, work)
+    return Step(
+        device_seconds=device,
+        up_seconds=up,
+        down_seconds=down,
+        round_trip_seconds=demand.visits * client.link.rtt_seconds,
+        server_seconds=work,
+        hidden_seconds=(1 - 1 / variant.micro_batches) * overlapped,
+    )
+
+
+def steps_of(variant: Variant, policy: Policy, round_samples: int) -> float:
+    """Steps of a whole run: smaller batches take more of them for the same samples."""
+    return policy.steps_per_client * round_samples / variant.batch
+
+
+def energy_joules(step: Step, client: ResolvedClient) -> float | None:
+    """The device's, for one step; None where its power is not known."""
+    watts = client.device.watts
+    return None if watts is None else watts * step.device_seconds
+
+
+def broken_limits(
+    demand: Demand,
+    variant: Variant,
+    step: Step,
+    client: ResolvedClient,
+    policy: Policy,
+    round_samples: int,
+    wait_seconds: float = 0.0,
+) -> Iterator[tuple[str, str]]:
+    """(label, what was found) of each of the client's own limits that the choice breaks."""
+    peak = client.device.runtime_bytes + demand.model_memory_bytes
+    usable = client.device.usable_memory_bytes
+    if peak > usable:
+        yield C2, f"needs {format_bytes(peak)} of memory, {format_bytes(usable)} usable"
+    steps = steps_of(variant, policy, round_samples)
+    moved, budget = (demand.up_bytes + demand.down_bytes) * steps, client.link.data_budget_bytes
+    if budget is not None and moved > budget:
+        yield C3, f"moves {format_bytes(moved)} a run, budget {format_bytes(budget)}"
+    seconds, deadline = step.step_seconds + wait_seconds, policy.step_deadline_seconds
+    if deadline is not None and seconds > deadline:
+        yield C7, f"{format_seconds(seconds)} a step, deadline {format_seconds(deadline)}"
+    placement = variant.placement
+    if placement.depth < client.min_depth:
+        yield C8, f"depth {placement.depth}, at least {client.min_depth} asked for"
+    private = placement.depth + placement.top
+    if client.max_depth is not None and private > client.max_depth:
+        yield C8, f"{private} private blocks, at most {client.max_depth} asked for"
+    joules = energy_joules(step, client)
+    if policy.energy_budget_wh is not None and (
+        joules is None or joules * steps > 3600 * policy.energy_budget_wh
+    ):
+        spent = "unknown power" if joules is None else f"{joules * steps / 3600:.4g} Wh a run"
+        yield C9, f"{spent}, budget {policy.energy_budget_wh:g} Wh"

@@ -1,0 +1,284 @@
+"""The fleet as an integer program: groups of equal clients, columns (a variant on a kind of
+server), and the rows that clients share, at any level of the servers' queues.
+
+Labels and formulas are those of docs/planner.md. What a column asks of C4 doesn't depend on the
+queues; its step time and what it asks of C5 and C6 do: `Program.at` computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import queueing
+from .fleet import Policy
+from .machines import Servers
+from .solver.aggregate import Origin
+from .solver.problem import BoolArray, FloatArray, IntArray, Problem, take_columns
+
+C4, C5_QUEUE, C5_COMPUTE, C6_UP, C6_DOWN = LABELS = (
+    "C4_server_memory",
+    "C5_server_queue",
+    "C5_server_compute",
+    "C6_server_link_up",
+    "C6_server_link_down",
+)
+MEASURES = (
+    *("apart", "up", "down", "up_share", "down_share"),
+    *("service", "visit", "visits", "rounds", "absent"),
+)
+DIFFERENCE = 1e-4
+"""Relative step of the levels by which slopes are taken."""
+
+Rows = Iterable[tuple[str, FloatArray, float]]
+"""Label, what each column asks, cap."""
+
+
+class Steps(NamedTuple):
+    """float64[N] at given levels: seconds of a step, waiting included, and how much of its server's
+    level a member takes."""
+
+    seconds: FloatArray
+    share: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """N columns of G groups; arrays are float64[N] unless said otherwise, of one step.
+
+    A level is float64[K]: for each kind of server, how many seconds a visit waits in its queue
+    (planner/queueing.py).
+    """
+
+    static: Problem
+    """Groups, columns, and the rows that don't depend on queues: C4 for each kind of server."""
+    origin: Origin
+    variant: IntArray
+    """int64[N]: index in the menu; -1 for taking no part."""
+    kind: IntArray
+    """int64[N]: index of the kind of server; -1 for taking no part."""
+    apart: FloatArray
+    """Seconds on the device and in round trips, less what micro-batches hide."""
+    up: FloatArray
+    """Seconds of the transfers to the server, alone on its link."""
+    down: FloatArray
+    up_share: FloatArray
+    """Rate of these transfers over that of the server's link."""
+    down_share: FloatArray
+    service: FloatArray
+    """Seconds of the server's work."""
+    visit: FloatArray
+    """Seconds of the visit that a busy accelerator is in."""
+    visits: FloatArray
+    rounds: FloatArray
+    """Steps of a round."""
+    absent: FloatArray
+    """The client's weight where the column means taking no part, else 0."""
+    per_second: FloatArray
+    """float64[levels, N]: cost of a second of the step."""
+    fixed: FloatArray
+    """float64[levels, N]: cost that doesn't depend on time."""
+    servers: Servers
+    policy: Policy
+    link_use: FloatArray
+    """float64[2, K]: how full the clients keep the servers' links, up to the server and down."""
+    own_use: FloatArray
+    """float64[2, N]: what one member itself adds to that."""
+
+    @property
+    def most_level(self) -> FloatArray:
+        """float64[K]: a level that no choice exceeds: everyone else's longest work is waiting."""
+        longest = np.array([self.service[mine].max(initial=0.0) for mine in self.on])
+        members = self.static.members / self.servers.count
+        return np.maximum(longest * members / self.servers.accelerators, 1e-9)
+
+    @cached_property
+    def on(self) -> list[BoolArray]:
+        """bool[N] for each kind of server: the columns that are served by it."""
+        return [self.kind == k for k in range(len(self.servers))]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """C5 and C6 of each kind of server, in the order of a problem's rows after the static."""
+        return [Row(label, k) for label in LABELS[1:] for k in range(len(self.servers))]
+
+    @cached_property
+    def demands(self) -> list[queueing.Demand]:
+        """For each kind of server, of its own columns."""
+        return [
+            queueing.Demand(
+                self.elsewhere[mine], self.service[mine], self.visit[mine], self.visits[mine]
+            )
+            for mine in self.on
+        ]
+
+    @cached_property
+    def elsewhere(self) -> FloatArray:
+        """Seconds of a step that are not at the server, on links as full as `link_use` says."""
+        total = self.apart.copy()
+        for way, (seconds, share) in enumerate(
+            ((self.up, self.up_share), (self.down, self.down_share))
+        ):
+            for k, mine in enumerate(self.on):
+                others = np.clip(self.link_use[way, k] - self.own_use[way][mine], 0.0, None)
+                total[mine] += seconds[mine] * queueing.link_factor(share[mine], others)
+        return total
+
+    def with_link_use(self, use: FloatArray, level: FloatArray) -> Program:
+        """The same with other traffic on the servers' links, where steps take as long as they do
+        here at `level`."""
+        often = _often(self.steps(level))
+        own = np.stack([self.up_share * self.up, self.down_share * self.down]) * often
+        return replace(self, link_use=use, own_use=own)
+
+    def with_use(self, use: FloatArray) -> Program:
+        """The same with other traffic, a member's own as before."""
+        return replace(self, link_use=use)
+
+    def with_full_links(self) -> Program:
+        """The same with links as full as the policy allows."""
+        most = np.full_like(self.link_use, self.policy.server_utilisation)
+        return replace(self, link_use=most, own_use=np.zeros_like(self.own_use))
+
+    def steps(self, level: FloatArray) -> Steps:
+        found = Steps(np.zeros_like(self.apart), np.zeros_like(self.apart))
+        for k, mine in enumerate(self.on):
+            workers = int(self.servers.accelerators[k])
+            at = queueing.at_level(self.demands[k], float(level[k]), workers)
+            found.seconds[mine], found.share[mine] = at.seconds, at.share
+        return found
+
+    def round_seconds(self, level: FloatArray) -> FloatArray:
+        return self.rounds * self.steps(level).seconds
+
+    def cost(self, objective: int, level: FloatArray) -> FloatArray:
+        return self.per_second[objective] * self.steps(level).seconds + self.fixed[objective]
+
+    def in_time(self, level: FloatArray) -> BoolArray:
+        """bool[N]: C7, the columns whose step keeps the deadline."""
+        deadline = self.policy.step_deadline_seconds
+        if deadline is None:
+            return np.ones(len(self.apart), dtype=bool)
+        return self.steps(level).seconds <= deadline
+
+    def at(self, level: FloatArray, objective: int = 0) -> Problem:
+        """The integer program at these levels, with one objective's cost."""
+        steps = self.steps(level)
+        return self._problem(objective, steps.seconds, self._rows(steps.share, _often(steps)))
+
+    def near(self, level: FloatArray, middle: FloatArray, objective: int = 0) -> Problem:
+        """What every choice keeps whose own levels are `level`, as a function of the levels that
+        lies above its chords within a box around `middle`, so that a Lagrangian over the box is
+        least at a corner.
+
+        Step times and shares bend one way within a box, so the lower one of such a function and its
+        tangent at `middle` lies below it in all of the box when taken at the corners. One more row
+        for each kind says that the server's level is reached.
+        """
+        here, there = self.steps(level), self.steps(middle)
+        further = self.steps(middle * (1 + DIFFERENCE))
+        towards = np.zeros_like(here.seconds)
+        for k, mine in enumerate(self.on):
+            towards[mine] = (level[k] - middle[k]) / (DIFFERENCE * middle[k])
+
+        def tangent(value: FloatArray, beyond: FloatArray) -> FloatArray:
+            return value + towards * (beyond - value)
+
+        seconds = np.minimum(here.seconds, tangent(there.seconds, further.seconds))
+        along = tangent(there.share, further.share)
+        often = np.minimum(_often(here), tangent(_often(there), _often(further)))
+        reached = [
+            self._reached(k, np.maximum(here.share, along)) for k in range(len(self.servers))
+        ]
+        rows = self._rows(np.minimum(here.share, along), often)
+        return self._problem(objective, seconds, [*rows, *reached])
+
+    def between(self, low: FloatArray, high: FloatArray, objective: int = 0) -> Problem:
+        """What every choice keeps whose own levels are between `low` and `high`, at no less than
+        it costs here: step times rise with the level, shares fall."""
+        shortest, longest = self.steps(low), self.steps(high)
+        reached = [self._reached(k, shortest.share) for k in range(len(self.servers))]
+        rows = self._rows(longest.share, _often(longest))
+        return self._problem(objective, shortest.seconds, [*rows, *reached])
+
+    def _reached(self, kind: int, share: FloatArray) -> tuple[str, FloatArray, float]:
+        """The level is no higher than the clients make it: their shares fill it."""
+        filled = np.where(self.on[kind], -share, 0.0)
+        return Row(f"{C5_QUEUE}_reached", kind).name, filled, -float(self.servers.count[kind])
+
+    def _problem(self, objective: int, seconds: FloatArray, rows: Rows) -> Problem:
+        names, weights, caps = zip(*rows, strict=True)
+        return Problem(
+            self.static.counts,
+            self.static.offsets,
+            self.per_second[objective] * seconds + self.fixed[objective],
+            np.stack([*self.static.weights, *weights]),
+            np.array([*self.static.caps, *caps]),
+            (*self.static.rows, *names),
+        )
+
+    def _rows(
+        self, share: FloatArray, often: FloatArray
+    ) -> Iterator[tuple[str, FloatArray, float]]:
+        """C5 and C6; `often` is steps per second."""
+        use = self.policy.server_utilisation
+        for row in self.rows:
+            mine, machines = self.on[row.kind], float(self.servers.count[row.kind])
+            workers = float(self.servers.accelerators[row.kind])
+            asked, cap = {
+                C5_QUEUE: (share, 1.0),
+                C5_COMPUTE: (self.service * often, workers * use),
+                C6_UP: (self.down * self.down_share * often, use),
+                C6_DOWN: (self.up * self.up_share * often, use),
+            }[row.label]
+            yield row.name, np.where(mine, asked, 0.0), machines * cap
+
+    def shares(self, level: FloatArray) -> FloatArray:
+        """float64[R, N]: what a member asks of its machine, as shares of the machine's caps."""
+        problem = self.at(level)
+        kinds = [*range(len(self.servers)), *(row.kind for row in self.rows)]
+        return problem.weights / (problem.caps / self.servers.count[kinds])[:, None]
+
+    def sample(self, groups: IntArray) -> Program:
+        """Some of the groups, with the servers' machines shared out by members, so that a machine
+        is as full as before."""
+        sizes = np.diff(self.static.offsets)[groups]
+        starts = np.cumsum(sizes) - sizes
+        columns = np.repeat(self.static.offsets[groups] - starts, sizes) + np.arange(sizes.sum())
+        counts = self.static.counts[groups]
+        share = counts.sum() / self.static.members
+        static = Problem(
+            counts,
+            np.concatenate([[0], np.cumsum(sizes)]),
+            self.static.cost[columns],
+            take_columns(self.static.weights, columns),
+            self.static.caps * share,
+            self.static.rows,
+        )
+        taken = {name: getattr(self, name)[columns] for name in (*MEASURES, "variant", "kind")}
+        names = ("per_second", "fixed", "own_use")
+        tables = {name: take_columns(getattr(self, name), columns) for name in names}
+        servers = replace(self.servers, count=self.servers.count * share)
+        columns_only: dict[str, Any] = {**taken, **tables}
+        return replace(self, static=static, servers=servers, **columns_only)
+
+
+class Row(NamedTuple):
+    """A shared limit of all machines of one kind."""
+
+    label: str
+    kind: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.label}[{self.kind}]"
+
+
+def _often(steps: Steps) -> FloatArray:
+    """Steps per second."""
+    out = np.zeros_like(steps.seconds)
+    return np.divide(1.0, steps.seconds, out=out, where=steps.seconds > 0)

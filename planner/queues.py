@@ -1,0 +1,122 @@
+"""The levels that a choice of columns makes, and those at which a program is cheapest."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import queueing
+from .program import Program
+from .solver.clock import Clock
+from .solver.lagrangian import Lagrangian
+from .solver.multipliers import maximise
+from .solver.problem import FloatArray, IntArray, Problem
+
+SAMPLED_GROUPS = 2000
+STEP = 1.6
+"""First factor between levels that are tried."""
+FINE = 1.03
+"""Last one."""
+DUAL_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A problem without the columns that miss the deadline; `columns` are those that stay."""
+
+    problem: Problem
+    columns: IntArray
+
+    def full(self, x: IntArray, total: int) -> IntArray:
+        counts = np.zeros(total, dtype=np.int64)
+        counts[self.columns] = x
+        return counts
+
+
+def kept(program: Program, problem: Problem, level: FloatArray) -> Kept | None:
+    """None where a group has no column that keeps the deadline at `level`."""
+    in_time = program.in_time(level)
+    if in_time.all():
+        return Kept(problem, np.arange(problem.columns))
+    if not np.logical_or.reduceat(in_time, problem.offsets[:-1]).all():
+        return None
+    columns = np.flatnonzero(in_time)
+    return Kept(problem.keep(columns), columns)
+
+
+def settle(program: Program, x: IntArray) -> FloatArray:
+    """float64[K]: the level at each machine where the members stand as x says."""
+    levels = []
+    for k, mine in enumerate(program.on):
+        members = x[mine]
+        used = np.flatnonzero(members)
+        demand = program.demands[k]
+        asked = queueing.Demand(
+            demand.elsewhere_seconds[used],
+            demand.server_seconds[used],
+            demand.visit_seconds[used],
+            demand.visits[used],
+        )
+        counts = members[used] / program.servers.count[k]
+        workers = int(program.servers.accelerators[k])
+        levels.append(queueing.steady_level(asked, counts, workers) if len(used) else 0.0)
+    return np.array(levels)
+
+
+def holds(program: Program, x: IntArray, level: FloatArray) -> bool:
+    """Whether a choice keeps all rows and deadlines at these levels, which are its own."""
+    problem = program.at(level)
+    slack = 1e-9 * np.abs(problem.caps)
+    return bool(
+        program.in_time(level)[x > 0].all() and (problem.loads(x) <= problem.limits + slack).all()
+    )
+
+
+def cheapest_levels(program: Program, objective: int, clock: Clock) -> FloatArray:
+    """float64[K]: about the levels at which the bound of the linear program is least, on a sample
+    of the groups. One kind of server after the other, by ever finer steps."""
+    groups = program.static.groups
+    if groups > 2 * SAMPLED_GROUPS:
+        program = program.sample(np.arange(0, groups, groups // SAMPLED_GROUPS))
+    most = program.most_level
+    dual = _Dual(program, objective, clock)
+    level = np.minimum(settle(program, _unpriced(program, objective)), most)
+    level = np.where(level > 0, level, 1e-3 * most)
+    step, best = STEP, dual(level)
+    while step > FINE and not clock.over():
+        moved = False
+        for k, factor in itertools.product(range(len(level)), (1 / step, step)):
+            tried = level.copy()
+            tried[k] = min(tried[k] * factor, most[k])
+            bound = dual(tried)
+            if bound < best:
+                level, best, moved = tried, bound, True
+        if not moved:
+            step = math.sqrt(step)
+    return level
+
+
+def _unpriced(program: Program, objective: int) -> IntArray:
+    """Everyone at the cheapest column, rows aside, with nobody waiting."""
+    problem = program.at(np.zeros(len(program.servers)), objective)
+    best = Lagrangian(problem)(np.zeros(len(problem.caps))).chosen
+    x = np.zeros(problem.columns, dtype=np.int64)
+    x[best] = problem.counts
+    return x
+
+
+class _Dual:
+    """The bound at given levels; inf where no choice can have them."""
+
+    def __init__(self, program: Program, objective: int, clock: Clock) -> None:
+        self.program, self.objective, self.clock = program, objective, clock
+
+    def __call__(self, level: FloatArray) -> float:
+        found = kept(self.program, self.program.at(level, self.objective), level)
+        if found is None:
+            return math.inf
+        dual = maximise(Lagrangian(found.problem), DUAL_TOLERANCE, self.clock)
+        return math.inf if dual.infeasible else dual.best.bound
