@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .message import Kind, Message
 from .seat import Seat, refusal
+from .step_checks import is_finite
 
 LOWER = "lower the learning rates"
 
@@ -30,7 +31,7 @@ def check_message(message: Message, seat: Seat, *, width: int, steps: int) -> No
 
 
 def check_finite(message: Message, tensor: Tensor, what: str) -> None:
-    if not bool(torch.isfinite(tensor).all()):
+    if not is_finite(tensor):
         raise refusal(message, f"{what} is not finite", LOWER)
 
 

@@ -18,6 +18,11 @@ from ..errors import StepError
 LOWER_RATES = "lower the learning rates, or look for broken rows in this client's data"
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """In one pass: a NaN anywhere is both the least and the greatest element."""
+    return bool(torch.isfinite(torch.stack(torch.aminmax(tensor.detach()))).all())
+
+
 @dataclass(frozen=True)
 class StepChecks:
     """For one step of one client."""
@@ -30,10 +35,8 @@ class StepChecks:
 
     def finite(self, what: str, *tensors: Tensor) -> None:
         """No NaN and no infinity in floating-point tensors."""
-        for tensor in tensors:
-            ends = torch.stack(torch.aminmax(tensor.detach()))  # NaN, if there is one, is both
-            if not bool(torch.isfinite(ends).all()):
-                raise self.fail(f"{what} is not finite", LOWER_RATES)
+        if not all(map(is_finite, tensors)):
+            raise self.fail(f"{what} is not finite", LOWER_RATES)
 
     def gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Those that the parameters have."""
