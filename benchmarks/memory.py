@@ -26,7 +26,6 @@ from flexp.runtime.check import OVER, UNDER, Measured, check_memory
 
 MODELS = {"bert-base": "classification", "gpt2": "causal-lm", "smollm2-135m": "causal-lm"}
 DEEPEST = {"bert-base": 11, "gpt2": 11, "smollm2-135m": 29}
-SHAPES = ((16, 64), (4, 256))
 THREADS = 1
 
 
@@ -56,18 +55,17 @@ def case(model: str, depth: int, method: str, shape: tuple[int, int], **other: A
 
 
 def cases() -> Iterator[Case]:
-    """Three architectures, shallow and deep, by method and shape; then what else clients do."""
-    for model in MODELS:
-        for depth in (1, DEEPEST[model]):
-            for method in ("full", "lora", "head"):
-                for shape in SHAPES:
-                    yield case(model, depth, method, shape)
-        middle = DEEPEST[model] // 2
-        for method in ("full", "lora"):
-            yield case(model, middle, method, (8, 128), checkpointing=True)
-            yield case(model, middle, method, (8, 128), top=2)
-        yield case(model, middle, "full", (8, 128), optimizer="sgd")
-        yield case(model, middle, "lora", (8, 128), lora_rank=64)
+    """Of each architecture: shallow, middle and deep; every method and shape; then what else a
+    client may do."""
+    for model, deepest in DEEPEST.items():
+        for depth in (1, deepest):
+            yield case(model, depth, "full", (16, 64))
+            yield case(model, depth, "lora", (4, 256))
+        middle = deepest // 2
+        yield case(model, middle, "head", (8, 128))
+        yield case(model, middle, "lora", (8, 128), checkpointing=True, lora_rank=64)
+        yield case(model, middle, "full", (4, 256), top=2)
+        yield case(model, middle, "full", (16, 64), optimizer="sgd")
 
 
 @cache
