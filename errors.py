@@ -26,6 +26,14 @@ from pathlib import Path
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+MOST_NAMES = 24
+"""Names that a hint lists."""
+LISTED_BY = {
+    "model": "flexp catalog models",
+    "device type": "flexp catalog devices",
+    "link": "flexp catalog links",
+    "data set": "flexp catalog data",
+}
 
 
 class FlexpError(Exception):
@@ -64,6 +72,8 @@ class UnknownNameError(FlexpError):
 
         close = get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+        if not close and len(known) > MOST_NAMES and kind in LISTED_BY:
+            hint = f"{len(known)} are known: `{LISTED_BY[kind]}` lists them"
         super().__init__(f"{where}unknown {kind} {name!r}", hint)
 
 

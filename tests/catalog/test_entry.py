@@ -122,6 +122,12 @@ def test_other_names_may_be_slips(model: str) -> None:
         load_config(model)
 
 
+def test_a_name_like_none_says_where_all_are_listed() -> None:
+    with pytest.raises(UnknownNameError) as raised:
+        load_config("xyz")
+    assert raised.value.hint.endswith("are known: `flexp catalog models` lists them")
+
+
 def test_a_near_miss_is_pointed_out() -> None:
     with pytest.raises(UnknownNameError) as raised:
         load_config("minilm-6")
