@@ -159,7 +159,7 @@ def matching(kind: str, texts: dict[str, str], text: str | None) -> list[str]:
     found = [name for name, held in texts.items() if all(w in held.casefold() for w in words)]
     if not found:
         error = UnknownNameError(kind, text, list(texts))
-        if error.hint.startswith("known:"):  # nothing is near, and the names are many
+        if not error.hint.startswith("did you mean"):
             error.hint = "look for another word, or for none to see all"
         raise error
     return found
