@@ -48,16 +48,18 @@ CODEC_CASES = {
     "deit-small": ProfileSettings(task="image-classification", batch=4),
 }
 BLOCKS = 6
-OVERLAP_MODEL = "minilm-l6"
+OVERLAP_MODEL, OVERLAP_BLOCKS = "minilm-l6", 4
 OVERLAP_SETTINGS = ProfileSettings(task="classification", batch=16, length=96)
 RATE_BITS_PER_SECOND, RTT_SECONDS = 20e6, 0.05
 PARTS = (1, 2, 4, 8)
 SEED = 0
 
 
-def template_of(name: str, settings: ProfileSettings) -> tuple[TaskModel, str]:
+def template_of(
+    name: str, settings: ProfileSettings, blocks: int = BLOCKS
+) -> tuple[TaskModel, str]:
     """The first blocks of a model, and where its weights are from."""
-    config = with_blocks(load_config(name), range(BLOCKS))
+    config = with_blocks(load_config(name), range(blocks))
     torch.manual_seed(SEED)
     entry = find_model(name)
     if entry is not None and entry.weights is not None:
@@ -244,7 +246,7 @@ def formula_seconds(stages: dict[str, Any], parts: int) -> float:
 
 def overlap(repeats: int) -> None:
     settings = OVERLAP_SETTINGS
-    template, weights = template_of(OVERLAP_MODEL, settings)
+    template, weights = template_of(OVERLAP_MODEL, settings, OVERLAP_BLOCKS)
     batch = batch_of(template, settings)
     watch = Watch()
     pairs = {
@@ -264,9 +266,9 @@ def overlap(repeats: int) -> None:
     one = median(end - start for start, end in times[1][1:])
     shown = {k: v if isinstance(v, float) else sum(v) for k, v in stages.items()}
     print(
-        f"{OVERLAP_MODEL}, {weights} weights, depth {pairs[1].placement.depth} of {BLOCKS}, batch "
-        f"{settings.batch} x {settings.length}, bf16, {RATE_BITS_PER_SECOND / 1e6:.0f} Mbit/s both "
-        f"ways, round trip {1e3 * RTT_SECONDS:.0f} ms, {repeats} steps. In one piece: device "
+        f"{OVERLAP_MODEL}, {weights} weights, depth {pairs[1].placement.depth} of "
+        f"{OVERLAP_BLOCKS}, batch {settings.batch} x {settings.length}, bf16, "
+        f"{RATE_BITS_PER_SECOND / 1e6:.0f} Mbit/s both ways, round trip {1e3 * RTT_SECONDS:.0f} ms, {repeats} steps. In one piece: device "
         f"{shown['bottom_seconds'] + shown['top_seconds']:.2f} s, up {shown['up_seconds']:.2f}, "
         f"server {shown['server_seconds']:.2f}, down {shown['down_seconds']:.2f}.\n"
     )
