@@ -268,7 +268,8 @@ def overlap(repeats: int) -> None:
     print(
         f"{OVERLAP_MODEL}, {weights} weights, depth {pairs[1].placement.depth} of "
         f"{OVERLAP_BLOCKS}, batch {settings.batch} x {settings.length}, bf16, "
-        f"{RATE_BITS_PER_SECOND / 1e6:.0f} Mbit/s both ways, round trip {1e3 * RTT_SECONDS:.0f} ms, {repeats} steps. In one piece: device "
+        f"{RATE_BITS_PER_SECOND / 1e6:.0f} Mbit/s both ways, round trip "
+        f"{1e3 * RTT_SECONDS:.0f} ms, {repeats} steps. In one piece: device "
         f"{shown['bottom_seconds'] + shown['top_seconds']:.2f} s, up {shown['up_seconds']:.2f}, "
         f"server {shown['server_seconds']:.2f}, down {shown['down_seconds']:.2f}.\n"
     )

@@ -24,7 +24,10 @@ def step_seconds(
     """Fill plus bottleneck: the planner's formula, for totals of one step.
 
     With Σ the sum of the four: Σ / M + (1 − 1/M) · max + round trips · RTT. One part passes through
-    everything; the others follow it as fast as the slowest of the four lets them. Exact for M = 1.
+    everything; the others follow it as fast as the slowest of the four lets them. Exact for M = 1;
+    else as if the slowest never waited between the forward and the backward pass: mostly up to 15%
+    above `schedule_seconds`, and up to 10% below where forward and backward passes have different
+    bottlenecks.
 
     Example: 1, 2, 1 and 2 seconds, 2 round trips of 0.1 and 4 parts: 6/4 + 3/4 · 2 + 0.2 = 3.2.
     """

@@ -75,3 +75,31 @@ def test_both_are_the_sum_for_a_batch_in_one_piece(shape: dict[str, object]) -> 
 def test_twice_the_parts_never_take_longer(shape: dict[str, object], parts: int) -> None:
     whole, halves = (schedule_seconds(u_shape(**shape), n) for n in (parts, 2 * parts))
     assert halves <= whole + 1e-9
+
+
+@given(
+    bottom=seconds,
+    server=seconds,
+    up=seconds,
+    down=seconds,
+    top=st.floats(0.001, 1),
+    rtt=st.floats(0, 0.2),
+    parts=st.sampled_from([2, 4, 8]),
+)
+def test_the_formula_is_near_the_schedule_of_an_ordinary_step(
+    bottom: float, server: float, up: float, down: float, top: float, rtt: float, parts: int
+) -> None:
+    """Backward passes twice as long as forward passes, and as many bytes back as forth."""
+    shape = {
+        "bottom_seconds": (bottom / 3, 2 * bottom / 3),
+        "server_seconds": (server / 3, 2 * server / 3),
+        "up_seconds": (up / 2, up / 2),
+        "down_seconds": (down / 2, down / 2),
+        "top_seconds": top,
+        "rtt_seconds": rtt,
+    }
+    link = {"rtt_seconds": rtt, "round_trips": 2}
+    ratio = step_seconds(**totals(shape), **link, parts=parts) / schedule_seconds(
+        u_shape(**shape), parts
+    )
+    assert 0.85 < ratio < 1.6
