@@ -18,7 +18,7 @@ from .solver.problem import FloatArray, IntArray, Problem
 from .solver.slowest import minimise_slowest
 from .solver.solve import Infeasible, minimise
 
-SOLVE_GAP = 1e-5
+SOLVE_GAP = 3e-5
 
 Found = tuple[IntArray | None, float]
 """int64[N], and a bound on the best value there."""
@@ -89,7 +89,8 @@ class Sum:
                 return best
         found = kept(self.program, self.program.near(middle, middle, self.objective), low)
         assert found is not None
-        dual = maximise(Lagrangian(found.problem), DUAL_TOLERANCE, self.clock)
+        at_middle = Lagrangian(found.problem)
+        dual = maximise(at_middle, DUAL_TOLERANCE, self.clock, start=self.prices)
         prices = dual.best.multipliers
         if not dual.infeasible:
             self.prices = prices

@@ -41,9 +41,11 @@ def choose(
     slack: float,
     clock: Clock,
     on_progress: OnProgress | None = None,
+    prove: bool = True,
 ) -> Choice | Infeasible:
     """The best choice by the first objective; among those within `slack` of it, by the second; and
     so on. The later objectives are optimised at the queues of the first, which stay no longer.
+    Without `prove` the first one's bound is -inf.
 
     Raises TimeoutError where the time ends with neither a choice nor a proof that there is none.
     """
@@ -58,7 +60,8 @@ def choose(
         return _proof(search(program.with_full_links()), start)
     proving = search(first.program)
     proving.offer(first.x)
-    proving.prove(start)
+    if prove:
+        proving.prove(start)
     assert proving.x is not None
     found = with_own_traffic(first.program, proving.x)
     better = holds(found, proving.x, settle(found, proving.x))

@@ -185,6 +185,9 @@ class Deepest:
     def __init__(self, menu: Menu, fleet: ResolvedFleet) -> None:
         self.menu, self.fleet = menu, fleet
         self.known: dict[tuple[object, ...], int] = {}
+        self.by_depth: dict[int, list[tuple[Variant, Demand]]] = {}
+        for variant, demand in zip(menu.variants, menu.demands, strict=True):
+            self.by_depth.setdefault(variant.placement.depth, []).append((variant, demand))
 
     def of(self, client: ResolvedClient) -> int:
         """0 where no variant keeps them."""
@@ -194,14 +197,15 @@ class Deepest:
         return self.known[key]
 
     def _search(self, client: ResolvedClient) -> int:
-        best = 0
-        for variant, demand in zip(self.menu.variants, self.menu.demands, strict=True):
-            if variant.placement.depth > best and any(
-                keeps_limits(demand, variant, client, server, self.menu, self.fleet)
-                for server in self.fleet.servers
-            ):
-                best = variant.placement.depth
-        return best
+        room = client.device.usable_memory_bytes - client.device.runtime_bytes
+        for depth in sorted(self.by_depth, reverse=True):
+            for variant, demand in self.by_depth[depth]:
+                if demand.model_memory_bytes <= room and any(
+                    keeps_limits(demand, variant, client, server, self.menu, self.fleet)
+                    for server in self.fleet.servers
+                ):
+                    return depth
+        return 0
 
 
 def keeps_limits(

@@ -113,10 +113,15 @@ class _Dual:
 
     def __init__(self, program: Program, objective: int, clock: Clock) -> None:
         self.program, self.objective, self.clock = program, objective, clock
+        self.prices: FloatArray | None = None
 
     def __call__(self, level: FloatArray) -> float:
         found = kept(self.program, self.program.at(level, self.objective), level)
         if found is None:
             return math.inf
-        dual = maximise(Lagrangian(found.problem), DUAL_TOLERANCE, self.clock)
-        return math.inf if dual.infeasible else dual.best.bound
+        lagrangian = Lagrangian(found.problem)
+        dual = maximise(lagrangian, DUAL_TOLERANCE, self.clock, start=self.prices)
+        if dual.infeasible:
+            return math.inf
+        self.prices = dual.best.multipliers
+        return dual.best.bound

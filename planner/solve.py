@@ -29,7 +29,8 @@ from .solver.problem import BoolArray
 from .solver.solve import Infeasible, Progress
 from .value import DEFAULT_CURVE, ValueCurve
 
-MARGINS = (1.0, 0.98, 0.95, 0.9, 0.8)
+MARGINS = (1.0, 0.9995, 0.999, 0.998, 0.99, 0.95, 0.9, 0.8)
+"""Of the shared limits, where single devices don't divide evenly over equal machines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,8 @@ def _first_that_fits(
     several = any(server.count > 1 for server in task.fleet.servers)
     for margin in MARGINS if several else MARGINS[:1]:
         builder = task.builder(objectives, wanted.curve, margin)
-        choice = choose(builder.build(away), objectives, wanted.slack, clock, wanted.on_progress)
+        program, prove = builder.build(away), not bounds
+        choice = choose(program, objectives, wanted.slack, clock, wanted.on_progress, prove)
         if isinstance(choice, Infeasible):
             return choice
         bounds = bounds or choice.bounds

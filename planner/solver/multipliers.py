@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import pulp
 
 from .clock import Clock
-from .highs import QuietHiGHS
+from .highs import LinearProgram
 from .lagrangian import Evaluation, Lagrangian
 from .problem import FloatArray, Problem, take_columns
 
@@ -41,16 +41,20 @@ class Dual:
 
 
 def maximise(
-    lagrangian: Lagrangian, tolerance: float, clock: Clock, known: float = math.inf
+    lagrangian: Lagrangian,
+    tolerance: float,
+    clock: Clock,
+    known: float = math.inf,
+    start: FloatArray | None = None,
 ) -> Dual:
     """The best λ, to within `tolerance` of its bound (relative) unless the time ends first.
 
-    `known` is the cost of a solution, where there is one: the bound can't pass it. A large problem
-    is first solved on a sample of its groups.
+    `known` is the cost of a solution, where there is one: the bound can't pass it. `start` are
+    prices that may be about the best; without them, a large problem is first solved on a sample of
+    its groups.
     """
     problem = lagrangian.problem
-    start = None
-    if problem.groups >= SAMPLE_FROM_GROUPS:
+    if start is None and problem.groups >= SAMPLE_FROM_GROUPS:
         sample = maximise(Lagrangian(_sample(problem)), tolerance, clock)
         if not sample.infeasible:
             start = sample.best.multipliers
@@ -148,38 +152,36 @@ def _top(
 ) -> tuple[FloatArray, float, bool] | None:
     """The highest point under all planes within the box: λ, its height, and whether the box stops
     it from going on; None where the numbers are too far apart for the solver."""
-    problem = pulp.LpProblem("prices", pulp.LpMaximize)
-    height = problem.add_variable("height")
+    rows = len(units)
     centre = best.multipliers / units
-    prices = [
-        problem.add_variable(f"price_{r}", max(0.0, c - radius), c + radius)
-        for r, c in enumerate(centre)
-    ]
-    problem += height
-    for evaluation in evaluations:
-        slopes = evaluation.excess * units / scale
-        offset = (evaluation.bound - best.bound) / scale - slopes @ (evaluation.multipliers / units)
-        problem += _plane(height, prices, slopes) <= _moderate(float(offset))
-    problem.solve(QuietHiGHS())
-    if problem.sol_status != pulp.LpSolutionOptimal:
+    low, high = np.maximum(centre - radius, 0.0), centre + radius
+    slopes = np.array([e.excess * units / scale for e in evaluations])
+    at = np.array([e.multipliers / units for e in evaluations])
+    heights = np.array([(e.bound - best.bound) / scale for e in evaluations])
+    found = _lp().maximise(
+        np.eye(1, 1 + rows)[0],
+        np.append(-np.inf, low),
+        np.append(np.inf, high),
+        np.column_stack([np.ones(len(slopes)), -_moderate(slopes)]),
+        _moderate(heights - (slopes * at).sum(axis=1)),
+    )
+    if found is None:
         return None
-    point = np.clip([p.varValue for p in prices], 0.0, None)
+    height, point = float(found[0]), np.clip(found[1:], 0.0, None)
     blocked = bool(
         ((np.abs(point - centre) > radius * (1 - 1e-6)) & ((point > 0) | (centre > radius))).any()
     )
-    return point * units, best.bound + height.varValue * scale, blocked
+    return point * units, best.bound + height * scale, blocked
 
 
-def _plane(
-    height: pulp.LpVariable, prices: Sequence[pulp.LpVariable], slopes: FloatArray
-) -> pulp.LpAffineExpression:
-    terms = [(p, -_moderate(s)) for p, s in zip(prices, slopes, strict=True)]
-    return pulp.LpAffineExpression([(height, 1.0), *terms])
-
-
-def _moderate(number: float) -> float:
+def _moderate(numbers: FloatArray) -> FloatArray:
     """Kept to what a solver can work with; planes only guide the search, so this is safe."""
-    return float(np.clip(number, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT))
+    return np.clip(numbers, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
+
+
+@cache
+def _lp() -> LinearProgram:
+    return LinearProgram()
 
 
 def infeasibility(
@@ -224,15 +226,17 @@ def _best_combination(
 ) -> tuple[FloatArray, float] | None:
     """The combination (shares that sum to 1) that all choices so far exceed the most; None where
     the numbers are too far apart for the solver."""
-    problem = pulp.LpProblem("combination", pulp.LpMaximize)
-    height = problem.add_variable("height")
-    shares = [problem.add_variable(f"share_{r}", 0.0) for r in range(len(units))]
-    problem += height
-    problem += pulp.LpAffineExpression((s, 1.0) for s in shares) == 1.0
-    for evaluation in evaluations:
-        problem += _plane(height, shares, evaluation.excess * units) <= 0.0
-    problem.solve(QuietHiGHS())
-    if problem.sol_status != pulp.LpSolutionOptimal:
+    rows = len(units)
+    excess = _moderate(np.array([e.excess * units for e in evaluations]))
+    all_shares = np.append(0.0, np.ones(rows))
+    found = _lp().maximise(
+        np.eye(1, 1 + rows)[0],
+        np.append(-np.inf, np.zeros(rows)),
+        np.full(1 + rows, np.inf),
+        np.vstack([np.column_stack([np.ones(len(excess)), -excess]), all_shares, -all_shares]),
+        np.array([*np.zeros(len(excess)), 1.0, -1.0]),
+    )
+    if found is None:
         return None
-    point: FloatArray = np.clip([s.varValue for s in shares], 0.0, None)
-    return point / point.sum() * units, float(height.varValue)
+    point: FloatArray = np.clip(found[1:], 0.0, None)
+    return point / point.sum() * units, float(found[0])
