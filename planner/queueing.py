@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -61,6 +61,12 @@ class Demand:
     visits: FloatArray
     """float64[N]: 1 or 2 a step."""
 
+    @cached_property
+    def distinct_visits(self) -> tuple[FloatArray, IntArray]:
+        """The lengths of visits that occur, and which of them each option has: options by the
+        thousand share a few."""
+        return np.unique(self.visit_seconds, return_inverse=True)
+
 
 def demand(elsewhere_seconds: FloatArray, visit_seconds: FloatArray) -> Demand:
     """From the seconds of each visit, float64[N, V]; a visit of 0 seconds doesn't take place."""
@@ -86,7 +92,8 @@ def at_level(demand: Demand, level_seconds: float, workers: int) -> Steps:
     unloaded = demand.elsewhere_seconds + demand.server_seconds
     waited = demand.visits * level_seconds
     longest = unloaded + waited
-    open_half = _open_utilisation(level_seconds, demand.visit_seconds, workers) / 2
+    lengths, which = demand.distinct_visits
+    open_half = _open_utilisation(level_seconds, lengths, workers)[which] / 2
     regular = REGULARITY * level_seconds / longest
     utilisation = np.minimum(1.0, open_half + np.sqrt(open_half * (open_half + regular)))
     own = _share(demand.server_seconds, workers * utilisation * longest)

@@ -21,6 +21,7 @@ STEP = 1.6
 FINE = 1.03
 """Last one."""
 DUAL_TOLERANCE = 1e-5
+STEPS_AWAY = (1.02, 1.05, 1.1, 1.25, 1.6, 2.5, 5.0, 25.0, 625.0, 390625.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +98,31 @@ def cheapest_levels(program: Program, objective: int, clock: Clock) -> FloatArra
         if not moved:
             step = math.sqrt(step)
     return level
+
+
+def reachable(program: Program, level: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """float64[K] each: levels below and above which no choice can have its own, looked for in steps
+    away from `level`. Shares fall with the level: where the least that the clients can take is more
+    than there is, the level is too low, and where the most is less, it is too high."""
+    low, high = np.zeros_like(level), program.most_level
+    for k in range(len(level)):
+        for factor in STEPS_AWAY:
+            if _filled(program, k, level / factor, np.minimum) > program.servers.count[k]:
+                low[k] = level[k] / factor
+                break
+        for factor in STEPS_AWAY:
+            if level[k] * factor >= high[k]:
+                break
+            if _filled(program, k, level * factor, np.maximum) < program.servers.count[k]:
+                high[k] = level[k] * factor
+                break
+    return low, high
+
+
+def _filled(program: Program, kind: int, level: FloatArray, pick: np.ufunc) -> float:
+    """The least or the most that all clients together take of a kind of server."""
+    share = np.where(program.on[kind], program.steps(level).share, 0.0)
+    return float(program.static.counts @ pick.reduceat(share, program.static.offsets[:-1]))
 
 
 def _unpriced(program: Program, objective: int) -> IntArray:

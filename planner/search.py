@@ -26,7 +26,7 @@ import numpy as np
 
 from .goal import Goal
 from .program import Program
-from .queues import holds, settle
+from .queues import holds, reachable, settle
 from .solver.clock import Clock
 from .solver.core import PROVEN_GAP
 from .solver.problem import FloatArray, IntArray
@@ -36,7 +36,7 @@ GAP = 0.8 * PROVEN_GAP
 """The search goes on to this."""
 STEP = 1.6
 """Factor between levels that are tried until a first choice is found."""
-SPREAD = 1.1
+SPREAD = 1.02
 """The first box around the best levels reaches from q / SPREAD to q · SPREAD."""
 WIDE = 1.1
 """Where a box's edges are further apart than this, its program says too little to be solved."""
@@ -57,11 +57,13 @@ class Box:
     high: FloatArray = field(compare=False)
 
 
-def first_boxes(level: FloatArray, most: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """All levels in boxes, one of them around `level`."""
+def first_boxes(
+    level: FloatArray, least: FloatArray, most: FloatArray
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """All levels from `least` to `most` in boxes, one of them around `level`."""
     edges = [
-        sorted({0.0, min(q / SPREAD, m), min(q * SPREAD, m), m})
-        for q, m in zip(level.tolist(), most.tolist(), strict=True)
+        sorted({low, *np.clip([middle / SPREAD, middle * SPREAD], low, high).tolist(), high})
+        for middle, low, high in zip(level.tolist(), least.tolist(), most.tolist(), strict=True)
     ]
     for spans in itertools.product(*(itertools.pairwise(edge) for edge in edges)):
         low, high = zip(*spans, strict=True)
@@ -101,7 +103,8 @@ class Search:
 
     def prove(self, start: FloatArray) -> Infeasible | None:
         """Better choices, and a bound on all of them; None where there is a choice."""
-        most = self.program.most_level
+        middle = start if self.x is None else self.level
+        lowest, highest = reachable(self.program, middle)
         ties = itertools.count()
         boxes: list[Box] = []
         closed = math.inf
@@ -113,7 +116,7 @@ class Search:
                 return math.inf
             return bound
 
-        for low, high in first_boxes(start, most):
+        for low, high in first_boxes(middle, lowest, highest):
             closed = min(closed, add(low, high, -math.inf))
         while boxes and not self.clock.over():
             box = heapq.heappop(boxes)
