@@ -55,9 +55,15 @@ def choose(
         goal = Slowest(at, clock) if objectives[0].slowest else Sum(at, 0, clock)
         return Search(goal, at, clock, on_progress)
 
-    first = settle_links(program, lambda at: search(at).find(start))
+    def find(at: Program, thorough: bool) -> IntArray | None:
+        finding = search(at)
+        if finding.find(start) is None and thorough:
+            finding.prove(start)
+        return finding.x
+
+    first = settle_links(program, find)
     if first is None:
-        return _proof(search(program.with_full_links()), start)
+        return Infeasible(None, "search", clock.seconds)
     proving = search(first.program)
     proving.offer(first.x)
     if prove:
@@ -74,15 +80,6 @@ def choose(
             choice = later.improve(index, objective, choice)
         later.hold(index, objective, choice.x)
     return choice
-
-
-def _proof(search: Search, start: FloatArray) -> Infeasible:
-    """That there is no choice, even with links as full as they may be: the fuller they are, the
-    longer steps take and the less they ask of C5_server_compute and C6 in a second."""
-    refusal = search.prove(start)
-    if refusal is None:
-        raise TimeoutError
-    return refusal
 
 
 class _Later:

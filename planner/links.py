@@ -31,32 +31,41 @@ class Settled:
     program: Program
 
 
-def settle_links(program: Program, find: Callable[[Program], IntArray | None]) -> Settled | None:
-    """A choice that `find` gives at its own traffic, or about that; None where it gives none even
-    with links as full as the policy allows."""
+def settle_links(
+    program: Program, find: Callable[[Program, bool], IntArray | None]
+) -> Settled | None:
+    """A choice at its own traffic, or about that; None where there is none.
+
+    `find(program, thorough)` gives a choice at a program's traffic; None where it has found none,
+    or, if asked to be thorough, where there is none. The fuller the links, the more choices there
+    are: with links as full as the policy allows, none means that there is none. In between, some
+    are tried that are ever emptier.
+    """
     best: Settled | None = None
-    too_empty: FloatArray | None = None
-    """A use at which there is no choice: with emptier links clients step more often."""
-    full = program.with_full_links()
     at = program
     for _ in range(TRIES):
-        x = find(at)
+        x = find(at, False)
         if x is None:
-            if at is full:
-                break
-            too_empty = at.link_use
-            at = full if best is None else at.with_use((at.link_use + best.program.link_use) / 2)
-            continue
+            break
+        own = with_own_traffic(at, x)
+        if not holds(own, x, settle(own, x)):
+            break
+        best = Settled(x, own)
+        if _same_times(at, own):
+            return best
+        at = own
+    if best is not None:
+        return best
+    at = program.with_full_links()
+    for _ in range(TRIES):
+        x = find(at, True)
+        if x is None:
+            return None
         own = with_own_traffic(at, x)
         if holds(own, x, settle(own, x)):
-            best = Settled(x, own)
-            if _same_times(at, own):
-                break
-            at = own
-        else:
-            emptier = own.link_use if too_empty is None else too_empty
-            at = at.with_use((at.link_use + emptier) / 2)
-    return best
+            return Settled(x, own)
+        at = own.with_use((at.link_use + own.link_use) / 2)
+    return None
 
 
 def with_own_traffic(program: Program, x: IntArray) -> Program:
