@@ -147,6 +147,24 @@ def train(
             "--resume", help="Continue the stopped run in the folder.", rich_help_panel=RESUME
         ),
     ] = False,
+    new_plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            metavar="PLAN.yaml",
+            help="With --resume: go on under another plan, with other depths.",
+            rich_help_panel=RESUME,
+        ),
+    ] = None,
+    allow_adapter_upload: Annotated[
+        bool,
+        typer.Option(
+            "--allow-adapter-upload",
+            help="With --plan: personal adapters of blocks that go to the server go with them; "
+            "otherwise they stay on the device, and accuracy may drop.",
+            rich_help_panel=RESUME,
+        ),
+    ] = False,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -199,10 +217,12 @@ def train(
         plan=plan,
         given={name: value for name, value in given.items() if value is not None},
         resume=resume,
+        new_plan=new_plan,
+        adapter_upload=allow_adapter_upload,
         trackers=tuple(n for n, on in (("tensorboard", tensorboard), ("mlflow", mlflow)) if on),
         quiet=quiet,
     )
-    summary = completed(output) if resume else None
+    summary = completed(output) if resume and new_plan is None else None
     if summary is not None:
         render.note(f"the run in {output} is complete")
     else:

@@ -30,6 +30,9 @@ class Order:
     given: dict[str, Any]
     """Fields of TrainSettings."""
     resume: bool
+    new_plan: Path | None
+    """Another plan to go on under."""
+    adapter_upload: bool
     trackers: tuple[str, ...]
     quiet: bool
 
@@ -39,6 +42,7 @@ def carry_out(order: Order) -> Summary | None:
     from ..profiler.allocator import pin_allocator
     from .train_display import display
 
+    _check(order)
     pin_allocator()  # before a model is built, so that memory is as it was planned
     with display(order.quiet) as view, _stop_on_interrupt() as stop:
         from ..runtime.observer import Observer
@@ -65,9 +69,30 @@ def carry_out(order: Order) -> Summary | None:
                 stepped=stepped,
                 should_stop=stop.is_set,
             )
-            summary = train(plan, settings, data, order.folder, observer, resume=order.resume)
+            summary = train(
+                plan,
+                settings,
+                data,
+                order.folder,
+                observer,
+                resume=order.resume,
+                adapter_upload=order.adapter_upload,
+            )
             trackers.end(summary)
         return summary
+
+
+def _check(order: Order) -> None:
+    """Raise FieldError for options that the others leave without effect."""
+    if order.new_plan is not None and not order.resume:
+        raise FieldError(
+            "--plan: has no effect without --resume",
+            "name the plan of a new run without --plan: flexp train plan.yaml --data NAME|FILE",
+        )
+    if order.new_plan is not None and order.plan is not None:
+        raise FieldError("--plan: two plans are given", "leave one of them out")
+    if order.adapter_upload and order.new_plan is None:
+        raise FieldError("--allow-adapter-upload: has no effect without --plan", "leave it out")
 
 
 def _new(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextData]:
@@ -101,11 +126,15 @@ def _new(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextData]:
 
 
 def _resumed(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextData]:
+    from ..planner.plan import read_plan
     from ..runtime.data import load_data
     from ..runtime.partition import columns_read
-    from ..runtime.run_folder import check_data, reopen, with_changes
+    from ..runtime.run_folder import check_data, check_not_complete, reopen, with_changes
 
+    check_not_complete(order.folder)
     plan, settings = reopen(order.folder, order.plan)
+    if order.new_plan is not None:
+        plan = read_plan(order.new_plan)
     settings = with_changes(settings, order.given)
     data = load_data(settings.data, columns_read(settings.columns, settings.partition), fetch)
     check_data(settings, data)

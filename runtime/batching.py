@@ -36,6 +36,8 @@ class Crossing:
     """Shapes of the model inputs that stay on the device, batch first."""
     adapters: tuple[Weights, ...]
     """They add up: trunk, personal or both; every crossing of a pass has as many."""
+    alone: bool = False
+    """Its adapters are of a form of their own: it makes a pass of its own."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class JointPass:
             if int(path.partition(".")[0]) in span:
                 routes[linear] = [
                     self._stack(slot, path, members)
-                    for slot in range(len(self.crossings[0].adapters))
+                    for slot, adapter in enumerate(self.crossings[members[0]].adapters)
+                    if path in adapter
                 ]
         return routes
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..catalog.models.blocks import block_stack
 from ..catalog.models.heads import Headless, Inputs, TaskModel
-from ..catalog.models.lora import activate, lora_linears, new_adapter
+from ..catalog.models.lora import Adapter, activate, lora_linears, new_adapter
 from ..profiler.placement import Placement
 from .micro_batches import Lanes, divide
 from .optim import OPTIMIZERS, apply, learning_rate_factor
@@ -61,11 +61,15 @@ class Client:
             attach(model.root, remote, placement.depth, placement.top, crossing)
             self.model = model
         _, blocks = block_stack(model.backbone)
-        linears = lora_linears(blocks, range(len(blocks)))  # emptied blocks have none
-        self.adapter = new_adapter(linears, settings.rank).seed(settings.seed)
-        activate(linears, self.adapter)
+        self.linears = lora_linears(blocks, range(len(blocks)))  # emptied blocks have none
         if placement.checkpointing:
             checkpoint_blocks(blocks)
+        self.adopt(new_adapter(self.linears, settings.rank).seed(settings.seed))
+
+    def adopt(self, adapter: Adapter) -> None:
+        """Take `adapter`, on the device's own blocks, with an optimizer that has seen nothing."""
+        self.adapter = adapter
+        activate(self.linears, adapter)
         self.optimizer, self.rates = self._optimizer()
 
     def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:

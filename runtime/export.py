@@ -46,8 +46,9 @@ def export_client(
         key = f"{PREFIX}{full}"
         tensors[f"{key}.lora_A.weight"] = torch.cat([pair.A.detach() for pair in summands])
         tensors[f"{key}.lora_B.weight"] = torch.cat([pair.B.detach() for pair in summands], dim=1)
-        if len(summands) > 1:
-            wide[full] = rank * len(summands)
+        width = sum(len(pair.A) for pair in summands)
+        if width != rank:
+            wide[full] = width
     config = LoraConfig(
         r=rank,
         lora_alpha=int(SCALE * rank),

@@ -106,6 +106,8 @@ def pads_exactly(config: Any) -> bool:
 def batch_key(crossing: Crossing, padding: bool) -> Hashable:
     """Crossings with equal keys can make one pass. With `padding`, lengths in one bucket may
     differ where an attention mask can say so; otherwise all shapes must be equal."""
+    if crossing.alone:
+        return id(crossing)
     batch, length, width = crossing.entry_BTH.shape
     masks = {name: tuple(mask.shape) for name, mask in crossing.masks.items()}
     hidden = {name: tuple(shape) for name, shape in crossing.shapes.items()}

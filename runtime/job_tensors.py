@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..catalog.models.lora import Adapter
+from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, new_adapter
 from ..errors import RunError
 from .assemble import Job
 from .client import Client
+from .redeploy import PAIR
 
 Tensors = dict[str, Tensor]
 
@@ -66,10 +67,12 @@ def capture(job: Job) -> Tensors:
 
 @torch.no_grad()
 def restore(job: Job, tensors: Mapping[str, Tensor]) -> None:
-    """Put `tensors` back, moments included.
+    """Put `tensors` back, moments included. Adapters get the ranks that they have there, which are
+    others than the plan's where blocks have moved (redeploy.py).
 
     Raises RunError where they are not those of this job.
     """
+    _fit_adapters(job, tensors)
     answers = {key for key in tensors if key.startswith("answers/")}
     for name, seat in job.server.seats.items():
         start = f"answers/{name}/"
@@ -92,6 +95,36 @@ def restore(job: Job, tensors: Mapping[str, Tensor]) -> None:
     unknown = sorted(set(tensors) - known - answers)
     if unknown:
         raise RunError(f"the checkpoint does not fit this run: the run has no {unknown[0]}")
+
+
+def _fit_adapters(job: Job, tensors: Mapping[str, Tensor]) -> None:
+    """Make room for personal and clients' adapters of other ranks, or on other blocks, than new
+    ones have."""
+    ranks: dict[str, dict[str, int]] = {}
+    for key, tensor in tensors.items():
+        match = PAIR.fullmatch(key)
+        if match:
+            owner, path, _ = match.groups()
+            ranks.setdefault(owner, {})[path] = len(tensor)
+    for name, client in job.clients.items():
+        own = ranks.get(f"client/{name}", {})
+        if own != _ranks(client.adapter) and own.keys() <= client.linears.keys():
+            client.adopt(_blank(client.linears, own))
+        seat, linears = job.server.seats[name], job.server.linears
+        own = ranks.get(f"personal/{name}", {})
+        if own != _ranks(seat.personal) and own.keys() <= linears.keys():
+            job.server.adopt(name, _blank(linears, own))
+
+
+def _ranks(adapter: Adapter) -> dict[str, int]:
+    return {path: len(pair.A) for path, pair in adapter.pairs.items()}
+
+
+def _blank(linears: Mapping[str, LoraLinear], ranks: Mapping[str, int]) -> Adapter:
+    pairs: dict[str, LoraPair] = {}
+    for path, rank in ranks.items():
+        pairs |= new_adapter({path: linears[path]}, rank).pairs
+    return Adapter(pairs)
 
 
 def _check_fits(key: str, parameter: nn.Parameter, stored: Tensor | None) -> None:

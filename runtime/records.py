@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from ..catalog.files import Contract
 from .evaluate import Accuracy
+from .state import Move
 from .statistics import DataStatistics
 
 OnBadNumbers = Literal["stop-client", "skip-step", "stop-run"]
@@ -118,6 +119,8 @@ class Summary(Contract):
     fleet_seconds: NonNegativeFloat
     """On the planned fleet's clock, when the slowest client is done."""
     clients: dict[str, ClientSummary] = Field(min_length=1)
+    moves: tuple[Move, ...] = ()
+    """Clients whose depth changed in the middle of the run."""
     notes: tuple[str, ...] = ()
 
     def mean(self, when: Literal["before", "after"], what: Literal["personal", "overall"]) -> float:

@@ -151,6 +151,14 @@ def clear_partials(folder: Path) -> None:
                 path.unlink()
 
 
+def check_not_complete(folder: Path) -> None:
+    if completed(folder) is not None:
+        raise RunError(
+            f"the run in {folder} is complete: its depths can't change any more",
+            "run the new plan from the start, in another -o folder",
+        )
+
+
 def completed(folder: Path) -> Summary | None:
     """The summary of a complete run; None of one that has not begun or can be resumed."""
     path = folder / SUMMARY

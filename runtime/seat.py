@@ -65,16 +65,20 @@ class Seat:
         self.codec = codec
         self.head = head
         """None where the client has its head."""
-        self.personal = personal
-        self.rate = learning_rate
-        self.optimizer = (
-            adamw(personal.parameters(), learning_rate, together=True) if personal.pairs else None
-        )
+        self.adopt(personal, learning_rate)
         self.step: Step | None = None
         self.applied = -1
         """The last step whose gradient was applied."""
         self.replies: Replies = {}
         """The answers to that step."""
+
+    def adopt(self, personal: Adapter, learning_rate: float, *, alone: bool = False) -> None:
+        """Take `personal` as the client's own, with an optimizer that has seen nothing yet. `alone`
+        where it is of another form than other clients', which can't go through blocks with it."""
+        self.personal, self.rate, self.alone = personal, learning_rate, alone
+        self.optimizer = (
+            adamw(personal.parameters(), learning_rate, together=True) if personal.pairs else None
+        )
 
     def remembered(self, message: Message) -> bytes | None:
         """The answer to a message of training that was answered before; None for a new one.

@@ -82,16 +82,32 @@ class Server:
         """Take a client that keeps blocks [0, depth) and the last `top`, and that leaves its head
         here where one is given. It may come at any time."""
         span = range(depth, len(self.middle.blocks) - top)
-        own = {
+        personal = self._new_adapter(self._personal_linears(span))
+        rate = self._personal_rate()
+        self.seats[client] = Seat(span, codec or self.settings.codec, personal, rate, head)
+
+    def adopt(self, client: str, personal: Adapter) -> None:
+        """Give a client another personal adapter, of any ranks, on any of the blocks that it
+        crosses."""
+        seat = self.seats[client]
+        ranks = {pair.A.shape[0] for pair in personal.pairs.values()}
+        usual = personal.pairs.keys() == self._personal_linears(seat.span).keys()
+        alone = not usual or not ranks <= {self.settings.rank}
+        seat.adopt(personal, self._personal_rate(), alone=alone)
+
+    def _personal_linears(self, span: range) -> dict[str, LoraLinear]:
+        """The layers that have a personal adapter from the start."""
+        if self.settings.server_side == "shared":
+            return {}
+        return {
             path: linear
             for path, linear in self.linears.items()
             if int(path.partition(".")[0]) in span
         }
-        side, rate = self.settings.server_side, self.settings.learning_rate
-        personal = self._new_adapter(own if side != "shared" else {})
-        if side == "aligned":
-            rate *= self.settings.personal_rate_factor
-        self.seats[client] = Seat(span, codec or self.settings.codec, personal, rate, head)
+
+    def _personal_rate(self) -> float:
+        rate = self.settings.learning_rate
+        return rate * self.settings.personal_rate_factor if self.trunk.pairs else rate
 
     def _new_adapter(self, linears: dict[str, LoraLinear]) -> Adapter:
         return new_adapter(linears, self.settings.rank).seed(self.settings.seed)

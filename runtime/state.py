@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from ..catalog.files import Contract
 from ..planner.plan import Plan
@@ -25,6 +25,25 @@ class ClientState(Contract):
     """What wire.Traffic has counted."""
 
 
+class Move(Contract):
+    """A client that got another depth, or other top blocks, in the middle of the run."""
+
+    client: str
+    step: NonNegativeInt
+    """The client's first under the new plan."""
+    depth_before: PositiveInt
+    depth: PositiveInt
+    top_before: NonNegativeInt
+    top: NonNegativeInt
+    adapters: Literal["received", "uploaded", "left"]
+    """Of the blocks that moved: received by the device, uploaded to the server, or left behind on
+    the device while the server starts from the trunk."""
+    accuracy_before: NonNegativeFloat
+    """On the client's own test rows, just before the move ..."""
+    accuracy: NonNegativeFloat
+    """... and just after it."""
+
+
 class RunState(Contract):
     """What the loop needs to go on, beside the tensors."""
 
@@ -35,8 +54,11 @@ class RunState(Contract):
     """Of all clients together: the lines of metrics.jsonl."""
     metrics_bytes: NonNegativeInt = 0
     """The length of metrics.jsonl; what is written after it belongs to steps to be repeated."""
+    fleet_seconds: NonNegativeFloat = 0.0
+    """When the last step was done on the fleet's clock."""
     wall_seconds: NonNegativeFloat = 0.0
     """Over all sittings."""
     before: dict[str, Accuracy]
     """Accuracy before training."""
     clients: dict[str, ClientState] = Field(min_length=1)
+    moves: tuple[Move, ...] = ()

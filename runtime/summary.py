@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ..catalog.files import content_hash
 from ..planner.plan import ClientPlan
 from ..profiler.process_memory import peak_resident_bytes
 from .assemble import Job
 from .evaluate import Accuracy
 from .records import ClientSummary, Promise, StepRecord, Summary, TrainSettings
+from .state import Move
 from .statistics import DataStatistics
 
 
@@ -17,6 +19,7 @@ def summarise(
     records: list[StepRecord],
     statistics: dict[str, DataStatistics],
     stopped: dict[str, str | None],
+    moves: tuple[Move, ...],
     before: dict[str, Accuracy],
     after: dict[str, Accuracy],
     wall_seconds: float,
@@ -33,7 +36,7 @@ def summarise(
         for entry in job.plan.clients
     }
     return Summary(
-        plan_hash=settings.plan_hash,
+        plan_hash=content_hash(job.plan),
         model=job.plan.model,
         data=settings.data,
         classes=job.partition.classes,
@@ -43,6 +46,7 @@ def summarise(
         peak_memory_bytes=peak_resident_bytes(),
         fleet_seconds=max(record.fleet_seconds for record in records),
         clients=clients,
+        moves=moves,
         notes=job.partition.notes,
     )
 

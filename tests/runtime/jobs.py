@@ -100,6 +100,16 @@ def small_plan(model: Path, *, server_side: str = "shared", codec: str = "fp32")
     )
 
 
+def with_depths(plan: Plan, *depths: int, tops: tuple[int, ...] = (0, 0, 0)) -> Plan:
+    """The plan with other depths, in the order of CLIENTS; each step then takes longer or less."""
+    clients = []
+    for entry, depth, top in zip(plan.clients, depths, tops, strict=True):
+        cost = entry.predicted.model_copy(update={"step_seconds": 0.1 * (depth + top) + 0.02})
+        update = {"depth": depth, "top": top, "predicted": cost}
+        clients.append(entry.model_copy(update=update))
+    return plan.model_copy(update={"clients": tuple(clients)})
+
+
 def settings_for(plan: Plan, **changes: Any) -> TrainSettings:
     return TrainSettings(
         **{
@@ -149,13 +159,22 @@ def run(
     crash_after: int | None = None,
     resume: bool = False,
     notes: list[str] | None = None,
+    adapter_upload: bool = False,
     **changes: Any,
 ) -> Summary | None:
     recorder = Recorder(stop_after, crash_after)
     if notes is not None:
         recorder.notes = notes
     settings = settings_for(plan, **changes)
-    return train(plan, settings, text_data(), folder, recorder.observer(), resume=resume)
+    return train(
+        plan,
+        settings,
+        text_data(),
+        folder,
+        recorder.observer(),
+        resume=resume,
+        adapter_upload=adapter_upload,
+    )
 
 
 def weights(folder: Path) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from flexp.errors import RunError
+from flexp.errors import PlanError, RunError
 from flexp.runtime.run_folder import held
 
 from .jobs import CLIENTS, STEPS, assert_same_end, run, small_plan
@@ -133,7 +133,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, checkpoint: Chec
     shutil.rmtree(tmp_path / "bert" / "checkpoint")
     for name in ("checkpoint", "metrics.jsonl"):
         (tmp_path / "llama" / name).rename(tmp_path / "bert" / name)
-    with pytest.raises(RunError, match="does not fit this run: trunk/"):
+    with pytest.raises(PlanError, match="changes the model"):
         run(small_plan(checkpoint("bert")), tmp_path / "bert", resume=True)
 
 
