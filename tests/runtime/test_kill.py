@@ -20,7 +20,7 @@ from .jobs import Recorder, assert_same_end, metrics, settings_for, small_plan, 
 from .processes import Process, Starter, forks, kill, spawn
 
 Checkpoint = Callable[[str], Path]
-EVERY = 3
+EVERY = 1
 """Steps between two checkpoints."""
 
 
@@ -109,7 +109,7 @@ def check(
 
 def test_killed_twice(tmp_path: Path, checkpoint: Checkpoint) -> None:
     with forks() as start:
-        check(tmp_path, checkpoint("bert"), "shared", start, kills=2, steps=6)
+        check(tmp_path, checkpoint("bert"), "shared", start, kills=2, steps=20)
 
 
 @pytest.mark.slow
