@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..errors import InfeasibleError
+from ..errors import InfeasibleError, PlanError
 from ..profiler.profile import Profile
 from .assign import Run
+from .checker import Violation, violations
+from .explanation import StrategyResult
 from .fleet import ResolvedClient, ResolvedFleet
+from .machines import client_arrays, server_arrays
 from .menu import Demand, Menu, Variant, make_menu
-from .plan import Plan, Strategy
+from .objective import check_known, parse_objective
+from .objective_value import objective_value
+from .plan import STRATEGIES, ObjectiveResult, Plan, Strategy, round_seconds
 from .promise import place, write_up
+from .solve import Wanted, make_plan
+from .value import DEFAULT_CURVE, ValueCurve
+
+DEFAULT = Wanted()
+SHOWN = 3
+"""Violations of one limit that are listed one by one."""
 
 
 def plan_by(strategy: Strategy, profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> Plan:
@@ -76,3 +87,93 @@ def _deepest(
             "`flexp plan` without --strategy says what would be enough",
         )
     return max(fits)
+
+
+def make_plan_by(
+    strategy: Strategy,
+    profiles: Mapping[int, Profile],
+    fleet: ResolvedFleet,
+    wanted: Wanted = DEFAULT,
+) -> Plan:
+    """The plan of a strategy with the values of the objectives wanted. Raises PlanError with every
+    limit that it breaks, InfeasibleError where a client has no split, and as `make_plan`."""
+    if strategy == "optimized":
+        return make_plan(profiles, fleet, wanted)
+    objectives = parse_objective(wanted.objective)
+    check_known(objectives, client_arrays(fleet.clients), server_arrays(fleet.servers, 0))
+    plan = plan_by(strategy, profiles, fleet)
+    results = [
+        ObjectiveResult(
+            name=objective.name,
+            unit=objective.unit,
+            value=(value := objective_value(objective, plan, fleet, wanted.curve)),
+            bound=value,
+            gap=0.0,
+            status="not optimised",
+        )
+        for objective in objectives
+    ]
+    plan = plan.model_copy(update={"objectives": tuple(results)})
+    broken = list(violations(plan, profiles, fleet, wanted.curve))
+    if broken:
+        raise PlanError(
+            f"the plan of --strategy {strategy} breaks limits of the fleet:\n" + shorten(broken),
+            "leave --strategy out: the optimized plan keeps every limit",
+        )
+    return plan
+
+
+def shorten(broken: Sequence[Violation]) -> str:
+    """A line for each violation, at most SHOWN of each label."""
+    lines = []
+    for label in dict.fromkeys(label for label, _ in broken):
+        texts = [text for other, text in broken if other == label]
+        lines += [f"  {text} ({label})" for text in texts[:SHOWN]]
+        if len(texts) > SHOWN:
+            lines.append(f"  and {len(texts) - SHOWN} more ({label})")
+    return "\n".join(lines)
+
+
+def compare(
+    plan: Plan,
+    profiles: Mapping[int, Profile],
+    fleet: ResolvedFleet,
+    curve: ValueCurve = DEFAULT_CURVE,
+) -> tuple[StrategyResult, ...]:
+    """The plan beside what its fleet would get from the strategies without an optimizer."""
+    (objective,) = parse_objective(plan.objectives[0].name)
+    results = []
+    for strategy in dict.fromkeys((plan.strategy, *STRATEGIES)):
+        if strategy == plan.strategy:
+            made = plan
+        elif strategy == "optimized":
+            continue
+        else:
+            try:
+                made = plan_by(strategy, profiles, fleet)
+            except InfeasibleError as error:
+                results.append(_no_plan(strategy, error.message))
+                continue
+        broken = list(violations(made, profiles, fleet, curve))
+        results.append(
+            StrategyResult(
+                strategy=strategy,
+                value=objective_value(objective, made, fleet, curve),
+                slowest_seconds=max((round_seconds(c, made) for c in made.clients), default=0.0),
+                server_utilisation=max(server.utilisation for server in made.servers),
+                server_memory_bytes=max(server.peak_memory_bytes for server in made.servers),
+                broken=tuple(line.strip() for line in shorten(broken).splitlines()),
+            )
+        )
+    return tuple(results)
+
+
+def _no_plan(strategy: Strategy, reason: str) -> StrategyResult:
+    return StrategyResult(
+        strategy=strategy,
+        value=None,
+        slowest_seconds=None,
+        server_utilisation=None,
+        server_memory_bytes=None,
+        broken=(reason,),
+    )
