@@ -45,8 +45,8 @@ def data_table(statistics: dict[str, DataStatistics]) -> Table:
             str(rows.test_rows),
             str(len(rows.classes)),
             most_frequent(rows),
-            f"{tokens.shortest}, {tokens.median:g}, {tokens.longest}",
-            f"{tokens.at_limit / rows.train_rows:.0%}",
+            f"{tokens.shortest}, {tokens.median:g}, {tokens.longest}" if tokens else "-",
+            f"{tokens.at_limit / rows.train_rows:.0%}" if tokens else "-",
         )
     if len(statistics) > SHOWN:
         table.add_row(f"and {len(statistics) - SHOWN} more")
@@ -57,5 +57,5 @@ def most_frequent(rows: DataStatistics) -> str:
     """As in "space 40%, autos 12%"."""
     from rich.markup import escape
 
-    first = list(rows.classes.items())[:NAMED]
-    return escape(", ".join(f"{label} {count / rows.train_rows:.0%}" for label, count in first))
+    first, total = list(rows.classes.items())[:NAMED], sum(rows.classes.values())
+    return escape(", ".join(f"{label} {count / total:.0%}" for label, count in first))

@@ -20,16 +20,14 @@ def export(
 
     Base weights, adapter and head become one: config.json, model.safetensors, tokenizer.
     """
-    from ..runtime.export_merged import check_empty, export_merged
+    from ..runtime.export_merged import check_empty, export_merged, loading
 
     check_empty(output)
     with render.spinner("merging base weights and adapter"):
         from ..catalog.progress import no_progress
         from ..runtime.merge import load_merged
 
-        export_merged(load_merged(run, client, model, no_progress), output)
+        merged = load_merged(run, client, model, no_progress)
+        export_merged(merged, output)
     render.note(f"wrote {output}")
-    typer.echo(
-        f"AutoModelForSequenceClassification.from_pretrained({str(output)!r}, "
-        "trust_remote_code=True)"
-    )
+    typer.echo(loading(merged, output))

@@ -119,7 +119,7 @@ def _new(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextData]:
         )
     check_model(plan, given.get("model", plan.model))
     columns = columns_read(given.get("columns", {}), given.get("partition"))
-    data = load_data(given["data"], columns, fetch)
+    data = load_data(given["data"], columns, fetch, plan.settings.task)
     defaults = {"model": plan.model, "steps": plan.steps_per_client}
     hashes = {"plan_hash": content_hash(plan), "data_hash": data.fingerprint()}
     return plan, TrainSettings(**{**defaults, **given, **hashes}), data
@@ -136,7 +136,8 @@ def _resumed(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextDa
     if order.new_plan is not None:
         plan = read_plan(order.new_plan)
     settings = with_changes(settings, order.given)
-    data = load_data(settings.data, columns_read(settings.columns, settings.partition), fetch)
+    columns = columns_read(settings.columns, settings.partition)
+    data = load_data(settings.data, columns, fetch, plan.settings.task)
     check_data(settings, data)
     return plan, settings, data
 

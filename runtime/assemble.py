@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from ..catalog.models.build import load_model
 from ..catalog.models.entry import checkpoint_folder, config_hash, load_config
-from ..catalog.models.heads import Classifier, set_head, with_own_head
+from ..catalog.models.heads import CausalLM, Classifier, TaskModel, set_head, with_own_head
 from ..catalog.progress import Progress
 from ..errors import PlanError, UnsupportedModelError
 from ..planner.plan import Plan
+from ..profiler.fake import training_batch
 from .alignment import parse_lambdas
 from .batches import Batcher, Encoded
 from .bounds import Bounds, token_bounds
 from .client import Client, ClientSettings
 from .data import TextData
 from .evaluate import TestSets
+from .image_batches import ImageBatcher
 from .partition import Partition, divide
 from .records import TrainSettings
 from .server import Server, ServerSettings
 from .server_head import HeadSettings, ServerHead
 from .split import shared_copy
+from .tasks import batcher_for, classes_of, with_tags
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -66,10 +69,9 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
 
     Raises PlanError, LabelError, EmptyDataError, DownloadError or UnsupportedModelError.
     """
-    from transformers import AutoTokenizer
-
     _check_plan(plan)
-    config = check_model(plan, settings.model)
+    config, task = check_model(plan, settings.model), plan.settings.task
+    data = with_tags(data, task)
     names = tuple(client.name for client in plan.clients)
     partition = divide(
         data,
@@ -79,7 +81,8 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
         train_samples=settings.train_samples,
         test_samples=settings.test_samples,
     )
-    classes = partition.classes
+    classes = classes_of(data, task, partition.classes)
+    partition = replace(partition, classes=classes)
     if len(classes) > plan.settings.labels:
         raise PlanError(
             f"{data.name} has {len(classes)} classes; the plan was made for at most "
@@ -87,16 +90,17 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
             f"profile and plan again with --labels {len(classes)}",
         )
     folder = checkpoint_folder(settings.model, progress)
-    batcher = Batcher(AutoTokenizer.from_pretrained(folder), plan.settings.length)
-    template = load_model(folder, config, plan.settings.model_copy(update={"labels": len(classes)}))
-    assert isinstance(template, Classifier)
+    labels = len(classes) or plan.settings.labels
+    template = load_model(folder, config, plan.settings.model_copy(update={"labels": labels}))
+    batcher = batcher_for(task, folder, template.backbone, plan.settings.length, data)
     _start_head(template, batcher, tuple(data.class_names.get(c, c) for c in classes))
     bounds = _bounds(plan, template)
-    server = Server(shared_copy(template.backbone), _server_settings(plan, settings, bounds))
+    remote = shared_copy(template)
+    server = Server(remote.backbone, _server_settings(plan, settings, bounds))
     return Job(
         plan=plan,
         server=server,
-        clients=_clients(plan, settings, template, server, bounds),
+        clients=_clients(plan, settings, template, remote, server, bounds),
         partition=partition,
         train={n: batcher.encode(part.train, classes) for n, part in partition.clients.items()},
         tests=TestSets(
@@ -107,34 +111,42 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
 
 
 def _check_plan(plan: Plan) -> None:
-    if plan.settings.task != "classification":
-        raise UnsupportedModelError(
-            f"the plan is for {plan.settings.task}; flexp trains classification",
-            "profile and plan again with --task classification",
-        )
     if plan.settings.method != "lora":
+        what = {"full": "full fine-tuning", "head": "heads alone"}[plan.settings.method]
         raise UnsupportedModelError(
-            "the plan is for full fine-tuning; flexp trains LoRA adapters",
+            f"the plan is for {what}; flexp trains LoRA adapters",
             "profile and plan again with --method lora",
         )
 
 
 @torch.no_grad()
-def _start_head(template: Classifier, batcher: Batcher, class_names: tuple[str, ...]) -> None:
-    """Start the head from what the pre-trained model makes of the classes' names: public words,
-    and the same start for every client."""
+def _start_head(template: TaskModel, batcher: Batcher, class_names: tuple[str, ...]) -> None:
+    """Start a head over classes of texts from what the pre-trained model makes of the classes'
+    names: public words, and the same start for every client. Classes of tokens and images start at
+    zero; a vocabulary head is the pre-trained one."""
+    if isinstance(template, CausalLM):
+        return
+    if not isinstance(template, Classifier) or isinstance(batcher, ImageBatcher):
+        nn.init.zeros_(template.head.weight)
+        nn.init.zeros_(template.head.bias)
+        return
     ids = batcher.tokenizer(list(class_names), truncation=True, max_length=batcher.length)
     set_head(template, template.features(batcher.inputs(ids["input_ids"])))
 
 
-def _bounds(plan: Plan, template: Classifier) -> Bounds:
+def _bounds(plan: Plan, template: TaskModel) -> Bounds:
     """What a message of this run may hold."""
-    return token_bounds(
-        batch=max(client.batch or plan.settings.batch for client in plan.clients),
-        length=plan.settings.length,
-        hidden_size=template.head.in_features,
-        outputs=template.head.out_features,
+    backbone: Any = template.backbone
+    batch = max(client.batch or plan.settings.batch for client in plan.clients)
+    example, _ = training_batch(template, plan.settings.model_copy(update={"batch": 1}))
+    with torch.no_grad():
+        _, length, _ = backbone(**example).last_hidden_state.shape
+    outputs = max(weight.shape[0] for weight in template.head.parameters())
+    bounds = token_bounds(
+        batch=batch, length=length, hidden_size=backbone.config.hidden_size, outputs=outputs
     )
+    private_bytes = 8 * batch * max(tensor.numel() for tensor in example.values())
+    return replace(bounds, message_bytes=max(bounds.message_bytes, private_bytes))
 
 
 def _server_settings(plan: Plan, settings: TrainSettings, bounds: Bounds) -> ServerSettings:
@@ -153,7 +165,8 @@ def _server_settings(plan: Plan, settings: TrainSettings, bounds: Bounds) -> Ser
 def _clients(
     plan: Plan,
     settings: TrainSettings,
-    template: Classifier,
+    template: TaskModel,
+    remote: TaskModel,
     server: Server,
     bounds: Bounds,
 ) -> dict[str, Client]:
@@ -172,8 +185,7 @@ def _clients(
     for entry in plan.clients:
         model, head = with_own_head(shared_copy(template)), None
         if entry.head == "server":
-            own = with_own_head(Classifier(server.middle.backbone, template.head))
-            head = ServerHead(entry.name, own, server.middle, head_settings)
+            head = ServerHead(entry.name, with_own_head(remote), server.middle, head_settings)
         server.admit(entry.name, entry.depth, entry.top, head, entry.codec)
         wire = Wire(entry.name, server.handle, entry.codec, bounds=bounds)
         own_settings = replace(client_settings, micro_batches=entry.micro_batches)

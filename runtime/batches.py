@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
@@ -21,10 +21,11 @@ Batch = tuple[dict[str, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """Token ids of every row, cut at the planned length, and class indices."""
+    """What the model reads of every row, token ids cut at the planned length, and what it predicts:
+    a class index, or one for each token."""
 
-    ids: tuple[list[int], ...]
-    labels: tuple[int, ...]
+    ids: tuple[list[Any], ...]
+    labels: tuple[Any, ...]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,7 +38,9 @@ class Batcher:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, length: int) -> None:
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        self.tokenizer, self.length = tokenizer, length
+        self.tokenizer = tokenizer
+        self.length: int | None = length
+        """Tokens of a row; None for images."""
 
     def encode(self, rows: tuple[Row, ...], classes: tuple[str, ...]) -> Encoded:
         index = {label: number for number, label in enumerate(classes)}
@@ -54,8 +57,12 @@ class Batcher:
         return {"input_ids": padded["input_ids"], "attention_mask": padded["attention_mask"]}
 
     def batch(self, data: Encoded, indices: np.ndarray) -> Batch:
-        labels = torch.tensor([data.labels[i] for i in indices])
-        return self.inputs([data.ids[i] for i in indices]), labels
+        inputs = self.inputs([data.ids[i] for i in indices])
+        return inputs, self.targets([data.labels[i] for i in indices], inputs)
+
+    def targets(self, labels: list[Any], inputs: dict[str, Tensor]) -> Tensor:
+        """Labels [B]."""
+        return torch.tensor(labels)
 
     def in_order(self, data: Encoded, size: int) -> Iterator[Batch]:
         for start in range(0, len(data), size):

@@ -53,6 +53,8 @@ class Client:
         self.settings = settings
         self.lanes = Lanes(wire, settings.micro_batches) if settings.micro_batches > 1 else None
         remote = self.lanes or wire
+        self.stack, _ = block_stack(model.root)
+        """Where the blocks are in the library's model for the task."""
         self.model: TaskModel | Bottom
         if placement.head == "server" or isinstance(model, Headless):
             self.model = Bottom(model, remote, placement.depth)

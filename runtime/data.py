@@ -19,6 +19,7 @@ from ..errors import (
     SyntaxFileError,
     UnknownNameError,
 )
+from ..profiler.profile import Task
 from .tables import read_records
 
 FIELDS = ("text", "label", "client", "split")
@@ -33,6 +34,8 @@ class Row:
     client: str | None = None
     split: str | None = None
     """"train" or "test"; None: flexp divides each client's rows itself."""
+    tags: tuple[str, ...] = ()
+    """A class for each word of the text, where tokens are classified."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +73,22 @@ def parse_columns(text: str) -> dict[str, str]:
     return columns
 
 
-def load_data(data: str, columns: Mapping[str, str], progress: Progress) -> TextData:
-    """A catalogue data set by name (fetched once), or a file.
+def load_data(
+    data: str, columns: Mapping[str, str], progress: Progress, task: Task = "classification"
+) -> TextData:
+    """A catalogue data set by name (fetched once), or a file, for a task: rows need no label for
+    causal-lm, and hold the path of an image in the column image for image-classification.
 
     Raises UnknownNameError for what is neither, FieldError for columns of a data set that needs
-    none, and what `read_file` raises.
+    none and for a task that it does not suit, and what `read_file` raises.
     """
     entry = find_dataset(data)
     if entry is not None:
+        if task not in ("classification", "causal-lm"):
+            raise FieldError(
+                f"{data} has texts, each with a class: nothing for {task}",
+                "give a file of your own with --data",
+            )
         if columns:
             raise FieldError(
                 f"--columns: {data} is a data set of the catalogue, with columns of its own",
@@ -86,7 +97,9 @@ def load_data(data: str, columns: Mapping[str, str], progress: Progress) -> Text
         return read_newsgroups(dataset_files(data, progress), entry.class_names)
     if not Path(data).suffix and not Path(data).exists():
         raise UnknownNameError("data set", data, dataset_names())
-    return read_file(Path(data), columns)
+    if task == "image-classification":
+        columns = {"text": "image", **columns}
+    return read_file(Path(data), columns, labelled=task != "causal-lm")
 
 
 def read_file(

@@ -17,7 +17,7 @@ GLOBAL_ROWS_PER_CLIENT = 20
 
 
 class Accuracy(Contract):
-    """Shares of rows classified right."""
+    """Shares of labels predicted right: of rows, or of the tokens that have one."""
 
     personal: NonNegativeFloat
     """On the client's own test rows."""
@@ -43,10 +43,10 @@ def head(data: Encoded, rows: int) -> Encoded:
 
 def accuracy(client: Client, batches: Iterator[Batch]) -> float:
     right = total = 0
-    for inputs, labels_B in batches:
-        right += int((client.predict(inputs).argmax(-1) == labels_B).sum())
-        total += len(labels_B)
-    return right / total
+    for inputs, labels in batches:
+        right += client.model.right(client.predict(inputs), labels)
+        total += client.model.counted(labels)
+    return right / total if total else 0.0
 
 
 def evaluate(

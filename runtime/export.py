@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.files import write_atomic
-from ..catalog.models.blocks import block_stack
 from ..catalog.models.lora import SCALE, LoraPair
 from .client import Client
 
@@ -30,19 +29,19 @@ def export_client(
     base_model: str,
     rank: int,
 ) -> None:
-    """Write `folder` so that `PeftModel.from_pretrained(AutoModel..., folder)` loads it, with the
-    classification head beside it in head.safetensors.
+    """Write `folder` so that `PeftModel.from_pretrained(MODEL, folder)` loads it, where MODEL is an
+    AutoModel, or an AutoModelForCausalLM for causal-lm. A head that was trained is beside it, in
+    head.safetensors.
 
     `remote` are the pairs of the server's blocks, by "block.layer path".
     """
     from peft import LoraConfig
 
-    stack, _ = block_stack(client.model.backbone)
     pairs = {path: [pair] for path, pair in client.adapter.pairs.items()} | remote
     tensors: dict[str, Tensor] = {}
     wide: dict[str, int] = {}
     for path, summands in pairs.items():
-        full = f"{stack}.{path}"
+        full = f"{client.stack}.{path}"
         key = f"{PREFIX}{full}"
         tensors[f"{key}.lora_A.weight"] = torch.cat([pair.A.detach() for pair in summands])
         tensors[f"{key}.lora_B.weight"] = torch.cat([pair.B.detach() for pair in summands], dim=1)
@@ -63,8 +62,13 @@ def export_client(
     config.save_pretrained(str(folder))
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     write_atomic(folder / ADAPTER, safetensors.torch.save(contiguous))
-    weights = {name: tensor.contiguous() for name, tensor in head.state_dict().items()}
-    write_atomic(folder / HEAD, safetensors.torch.save(weights))
+    weights = {
+        name: parameter.detach().contiguous()
+        for name, parameter in head.named_parameters()
+        if parameter.requires_grad
+    }
+    if weights:
+        write_atomic(folder / HEAD, safetensors.torch.save(weights))
 
 
 def _has_conv1d(backbone: nn.Module) -> bool:

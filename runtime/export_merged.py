@@ -8,12 +8,16 @@ from pathlib import Path
 import torch
 
 from ..catalog.files import write_atomic
+from ..catalog.models.heads import CausalLM, Classifier
 from ..errors import FieldError
 from . import exported_classifier
 from .exported_classifier import FlexpClassifier, FlexpClassifierConfig
 from .merge import Merged
 
 CODE = "modeling_flexp"
+CODE_CARD = f"""\
+What `trust_remote_code` runs is {CODE}.py in this folder: a transformer, the mean over its tokens
+and a linear layer. """
 
 
 def check_empty(folder: Path) -> None:
@@ -23,22 +27,34 @@ def check_empty(folder: Path) -> None:
 
 
 def export_merged(merged: Merged, folder: Path) -> None:
-    """Write config.json, model.safetensors, the tokenizer and the model's code."""
-    model = as_transformers(merged)
-    model.save_pretrained(folder)
+    """Write config.json, model.safetensors, the tokenizer, and the code of a classifier."""
+    if isinstance(merged.model, CausalLM):
+        merged.model.model.save_pretrained(folder)
+    else:
+        as_transformers(merged, merged.model).save_pretrained(folder)
+        code = Path(exported_classifier.__file__).read_text(encoding="utf-8")
+        write_atomic(folder / f"{CODE}.py", code)
     merged.batcher.tokenizer.save_pretrained(folder)
-    code = Path(exported_classifier.__file__).read_text(encoding="utf-8")
-    write_atomic(folder / f"{CODE}.py", code)
     write_atomic(folder / "README.md", _card(merged))
 
 
-def as_transformers(merged: Merged) -> FlexpClassifier:
+def loading(merged: Merged, folder: Path | str) -> str:
+    """The line that loads what was exported."""
+    if isinstance(merged.model, CausalLM):
+        return f"AutoModelForCausalLM.from_pretrained({str(folder)!r})"
+    return (
+        f"AutoModelForSequenceClassification.from_pretrained({str(folder)!r}, "
+        "trust_remote_code=True)"
+    )
+
+
+def as_transformers(merged: Merged, classifier: Classifier) -> FlexpClassifier:
     """The same weights under a class that transformers alone can run."""
-    backbone = merged.model.backbone
+    backbone = classifier.backbone
     poolerless = "add_pooling_layer" in inspect.signature(type(backbone)).parameters
     config = FlexpClassifierConfig(
         backbone=merged.config,
-        width=merged.model.head.in_features,
+        width=classifier.head.in_features,
         backbone_arguments={"add_pooling_layer": False} if poolerless else {},
         id2label=dict(enumerate(merged.classes)),
         label2id={label: number for number, label in enumerate(merged.classes)},
@@ -50,29 +66,34 @@ def as_transformers(merged: Merged) -> FlexpClassifier:
     }
     with torch.device("meta"):
         model = FlexpClassifier(config)
-    model.backbone, model.head = backbone, merged.model.head
+    model.backbone, model.head = backbone, classifier.head
     return model
 
 
 def _card(merged: Merged) -> str:
     summary, settings = merged.summary, merged.plan.settings
     accuracy = summary.clients[merged.client].after
+    if isinstance(merged.model, CausalLM):
+        what, code, trust = "A language model, with an adapter merged into its weights.", "", ""
+        judged = "next words predicted right"
+    else:
+        what, code = f"A classifier over {len(merged.classes)} classes.", CODE_CARD
+        trust = ", trust_remote_code=True"
+        judged = "accuracy"
     return f"""\
 # {merged.client}: {summary.model}, personalised with flexp
 
-A classifier over {len(merged.classes)} classes.
+{what}
 
 | | |
 |---|---|
 | data | {summary.data} |
 | training | {summary.steps} steps of {settings.batch} texts of up to {settings.length} tokens |
-| accuracy on the client's own test rows | {accuracy.personal:.1%} |
-| accuracy on the test rows of all clients | {accuracy.overall:.1%} |
+| {judged}, the client's own test rows | {accuracy.personal:.1%} |
+| {judged}, the test rows of all clients | {accuracy.overall:.1%} |
 
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    model = AutoModelForSequenceClassification.from_pretrained(FOLDER, trust_remote_code=True)
-    tokenizer = AutoTokenizer.from_pretrained(FOLDER, trust_remote_code=True)
+    model = {loading(merged, "FOLDER")}
+    tokenizer = AutoTokenizer.from_pretrained('FOLDER'{trust})
 
-What `trust_remote_code` runs is {CODE}.py in this folder: a transformer, the mean over its tokens
-and a linear layer. The weights derive from {summary.model} and are under its licence.
+{code}The weights derive from {summary.model} and are under its licence.
 """

@@ -43,7 +43,11 @@ def owners(job: Job) -> Iterator[Owner]:
         if seat.head is not None:
             yield Owner(
                 name=f"head/{name}",
-                parameters=dict(seat.head.model.head.named_parameters()),
+                parameters={
+                    name: parameter
+                    for name, parameter in seat.head.model.head.named_parameters()
+                    if parameter.requires_grad
+                },
                 optimizer=seat.head.optimizer,
             )
     for name, client in job.clients.items():

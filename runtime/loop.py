@@ -51,7 +51,7 @@ class Run:
         self.fleet_seconds = 0.0
         self.moves: tuple[Move, ...] = ()
         self.batches = {c.name: c.batch or job.plan.settings.batch for c in job.plan.clients}
-        self.statistics = describe(job.partition, job.train, job.plan.settings.length)
+        self.statistics = describe(job.partition, job.train, job.batcher.length)
         self.waiting: dict[str, Waiting] = {}
         for name, client in job.clients.items():
             self.waiting[name] = client.wire.deliver = Waiting(client.wire.deliver)

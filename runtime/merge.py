@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..catalog.files import read_contract
 from ..catalog.models.build import load_model
 from ..catalog.models.entry import checkpoint_folder
-from ..catalog.models.heads import Classifier
+from ..catalog.models.heads import CausalLM, Classifier, TokenClassifier
 from ..catalog.models.lora import SCALE
 from ..catalog.progress import Progress
 from ..errors import MissingFileError, RunError, UnknownNameError, UnsupportedModelError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Merged:
     client: str
-    model: Classifier
+    model: Classifier | CausalLM
     config: PretrainedConfig
     """The base model's own."""
     batcher: Batcher
@@ -57,11 +57,16 @@ def load_merged(run: Path, client: str, model: str | None, progress: Progress) -
     folder = checkpoint_folder(base, progress)
     bare = plan.settings.model_copy(update={"labels": len(summary.classes), "method": "head"})
     whole = load_model(folder, config, bare)
-    if not isinstance(whole, Classifier):
-        raise UnsupportedModelError(f"{run}: a run of {plan.settings.task} can't be merged yet")
     adapter = run / CLIENTS / client
-    merge(whole.backbone, safetensors.torch.load_file(adapter / ADAPTER))
-    whole.head.load_state_dict(safetensors.torch.load_file(adapter / HEAD))
+    if isinstance(whole, TokenClassifier) or whole.root.main_input_name != "input_ids":
+        raise UnsupportedModelError(
+            f"{run}: flexp merges models that classify or continue texts, this run is of "
+            f"{plan.settings.task}",
+            f"load {adapter} with peft: the adapter, and the head beside it",
+        )
+    merge(whole.root, safetensors.torch.load_file(adapter / ADAPTER))
+    if isinstance(whole, Classifier):
+        whole.head.load_state_dict(safetensors.torch.load_file(adapter / HEAD))
     return Merged(
         client=client,
         model=whole.eval(),
@@ -74,12 +79,12 @@ def load_merged(run: Path, client: str, model: str | None, progress: Progress) -
 
 
 @torch.no_grad()
-def merge(backbone: nn.Module, adapter: dict[str, Tensor]) -> None:
+def merge(root: nn.Module, adapter: dict[str, Tensor]) -> None:
     """Add the adapter's s B A to the weights that it adapts. `adapter` has peft's names."""
     for name, A in adapter.items():
         path, is_A, _ = name.removeprefix(PREFIX).partition(".lora_A.")
         if is_A:
-            layer: Any = backbone.get_submodule(path)
+            layer: Any = root.get_submodule(path)
             update = SCALE * (adapter[name.replace("lora_A", "lora_B")] @ A)
             layer.weight += (
                 update if isinstance(layer, nn.Linear) else update.T

@@ -8,6 +8,8 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 
 from ..catalog.files import Contract
+from ..catalog.models.heads import Classifier
+from ..errors import UnsupportedModelError
 from .data import Row
 from .merge import Merged
 
@@ -34,7 +36,15 @@ class Predictions(Contract):
 
 
 def predict(merged: Merged, rows: Sequence[Row]) -> Predictions:
-    """A prediction for each row; a row without a label has ""."""
+    """A prediction for each row; a row without a label has "".
+
+    Raises UnsupportedModelError for a model without classes.
+    """
+    if not isinstance(merged.model, Classifier):
+        raise UnsupportedModelError(
+            f"{merged.client}: its model continues texts and has no classes to predict",
+            "write it with `flexp export`, and generate with transformers",
+        )
     made = []
     for row, probabilities_C in zip(rows, _probabilities(merged, rows), strict=True):
         best = int(probabilities_C.argmax())

@@ -143,7 +143,7 @@ class Bottom(nn.Module):
         self.backbone = model.backbone
         self.head = nn.Module()
         """Empty."""
-        self.counted = model.counted
+        self.counted, self.right = model.counted, model.right
         self.remote = remote
         self._call = _noted_inputs(self.backbone)
         _, blocks = block_stack(self.backbone)

@@ -84,7 +84,7 @@ def bare_backbone(config: PretrainedConfig, settings: ModelSettings) -> Headless
     config = without_dropout(config)
     model_class, arguments = _model_class(config, settings, head=False)
     made = model_class._from_config(config, **arguments)
-    return Headless(_finish(made, settings), _head_class(settings).counted)
+    return Headless(_finish(made, settings), _head_class(settings))
 
 
 def load_model(
@@ -102,7 +102,7 @@ def load_backbone(
 ) -> Headless:
     """As `load_model`, without its head."""
     loaded = _load(folder, config, settings, trim, head=False)
-    return Headless(loaded, _head_class(settings).counted)
+    return Headless(loaded, _head_class(settings))
 
 
 def _load(
@@ -115,7 +115,15 @@ def _load(
     logging.set_verbosity_error()  # its report lists all that is left out
     logging.disable_progress_bar()
     part = _trimmed(model_class, trim)
-    loaded = part.from_pretrained(folder, config=config, use_safetensors=True, **arguments)
+    loaded, found = part.from_pretrained(
+        folder, config=config, use_safetensors=True, output_loading_info=True, **arguments
+    )
+    if missing := sorted(found["missing_keys"]):  # which the library would start at random
+        raise UnsupportedModelError(
+            f"{folder}: the checkpoint has no {missing[0]}"
+            + (f", nor {len(missing) - 1} more of the model's weights" if missing[1:] else ""),
+            f"take a checkpoint of {model_class.__name__}, or another --task",
+        )
     loaded.__class__ = model_class
     return _finish(loaded, settings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -52,6 +52,11 @@ class _LinearHead(nn.Module):
     def counted(labels: Tensor) -> int:
         """How many labels the loss is the mean over."""
         return int((labels != UNLABELLED).sum())
+
+    @staticmethod
+    def right(logits: Tensor, labels: Tensor) -> int:
+        """How many of them the most likely class is."""
+        return int((logits.argmax(-1) == labels).sum())
 
 
 class Classifier(_LinearHead):
@@ -113,17 +118,21 @@ class CausalLM(nn.Module):
         """How many labels the loss is the mean over: nothing predicts the first token."""
         return int((labels_BT[:, 1:] != UNLABELLED).sum())
 
+    @staticmethod
+    def right(logits_BTV: Tensor, labels_BT: Tensor) -> int:
+        """How many of them the most likely token is."""
+        return int((logits_BTV[:, :-1].argmax(-1) == labels_BT[:, 1:]).sum())
+
 
 class Headless(nn.Module):
     """A backbone whose head is on another machine."""
 
-    def __init__(self, backbone: nn.Module, counted: Callable[[Tensor], int]) -> None:
+    def __init__(self, backbone: nn.Module, task: type[TaskModel]) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = nn.Module()
         """Empty."""
-        self.counted = counted
-        """The head's."""
+        self.counted, self.right = task.counted, task.right
 
     @property
     def root(self) -> nn.Module:
@@ -134,7 +143,10 @@ TaskModel = Classifier | TokenClassifier | CausalLM
 
 
 def with_own_head(model: TaskModel) -> TaskModel:
-    """`model` with a head of its own that starts alike, around the same backbone."""
+    """`model` with a head of its own that starts alike, around the same backbone; `model` itself
+    where its head does not train."""
+    if not any(parameter.requires_grad for parameter in model.head.parameters()):
+        return model
     if not isinstance(model, CausalLM):
         return type(model)(model.backbone, copy.deepcopy(model.head))
     outer: Any = copy.copy(model.model)

@@ -12,7 +12,7 @@ from flexp.catalog.models.heads import UNLABELLED, TaskModel
 from flexp.profiler.profile import ProfileSettings
 from torch import Tensor, nn
 
-VOCABULARY, HIDDEN, BLOCKS, LABELS = 61, 32, 5, 3
+VOCABULARY, HIDDEN, BLOCKS, LABELS = 71, 32, 5, 3
 SAMPLES, TOKENS = 3, 12
 
 _TEXT: dict[str, Any] = {

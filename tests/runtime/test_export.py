@@ -142,7 +142,7 @@ def test_every_family_as_one_model_of_transformers(
     classes = tuple(f"class-{number}" for number in range(LABELS))
     config = whole.backbone.config
     parts = {**vars(merged), "model": whole, "config": config, "classes": classes}
-    model = as_transformers(Merged(**parts))
+    model = as_transformers(Merged(**parts), parts["model"])
     model.save_pretrained(tmp_path)
     again = type(model).from_pretrained(tmp_path).eval()
     inputs, _ = batch_of(whole, "classification", "right")
