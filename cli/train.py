@@ -28,7 +28,9 @@ def train(
             "--data",
             metavar="NAME|FILE",
             help="A catalogue data set, or CSV, TSV, JSONL or Parquet with the columns text and "
-            "label, and optionally client and split (train, test).",
+            "label, and optionally client and split (train, test). By the plan's task: no label "
+            "(causal-lm), a tag for each word (token-classification), image paths in the column "
+            "image (image-classification).",
             rich_help_panel=DATA,
         ),
     ] = None,

@@ -70,7 +70,10 @@ def _lines(summary: Summary, folder: Path) -> Iterator[str]:
     yield f"adapters        {folder / 'clients'}/*: PEFT adapter and head of each client"
     yield f"figures         {folder / 'summary.json'}, {folder / 'metrics.jsonl'}"
     first = next(iter(summary.clients))
-    yield f"try it          flexp predict {folder} {first} --text 'some words'"
+    if summary.task == "classification":
+        yield f"try it          flexp predict {folder} {first} --text 'some words'"
+    elif summary.task == "causal-lm":
+        yield f"try it          flexp export {folder} {first} -o model"
 
 
 def _troubles(name: str, client: ClientSummary, steps: int) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ..catalog.files import Contract
+from ..profiler.profile import Task
 from .evaluate import Accuracy
 from .state import Move
 from .statistics import DataStatistics
@@ -108,6 +109,7 @@ class Summary(Contract):
     schema_version: Literal[1] = 1
     plan_hash: str
     model: str
+    task: Task = "classification"
     data: str
     classes: tuple[str, ...]
     seed: NonNegativeInt

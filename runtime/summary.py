@@ -38,6 +38,7 @@ def summarise(
     return Summary(
         plan_hash=content_hash(job.plan),
         model=job.plan.model,
+        task=job.plan.settings.task,
         data=settings.data,
         classes=job.partition.classes,
         seed=settings.seed,
