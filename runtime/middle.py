@@ -32,6 +32,10 @@ class Middle:
         self.outputs: int | None = None
         """How many values a block returns as a tuple; 0 where it returns a tensor alone, None while
         that is unknown."""
+        self.held = frozenset(
+            index for index, block in enumerate(self.blocks) if any(True for _ in block.children())
+        )
+        """The blocks that are here: others belong to machines that loaded them."""
         self.recipes = Recipes()
         self._lock = RLock()
         """Held while blocks run or are replaced."""
@@ -68,8 +72,8 @@ class Middle:
         return calls
 
     def _some_block(self, *args: Any, **kwargs: Any) -> Any:
-        """The output of a block that is here: a server may hold only some."""
-        block = next(block for block in self.blocks if any(True for _ in block.children()))
+        """The output of a block that is here."""
+        block = self.blocks[min(self.held)]
         return type(block).forward(block, *args, **kwargs)
 
     def inputs(

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, lora_linears, new_adapter
-from ..errors import FlexpError
+from ..errors import FlexpError, RunError
 from ..planner.fleet import ServerSide
 from .alignment import prox
 from .batching import Crossing, Weights
@@ -80,8 +80,17 @@ class Server:
         codec: str | None = None,
     ) -> None:
         """Take a client that keeps blocks [0, depth) and the last `top`, and that leaves its head
-        here where one is given. It may come at any time."""
+        here where one is given. It may come at any time.
+
+        Raises RunError where the client needs blocks that this server did not load.
+        """
         span = range(depth, len(self.middle.blocks) - top)
+        if missing := sorted(set(span) - self.middle.held):
+            raise RunError(
+                f"client {client!r} needs blocks {span.start} to {span.stop - 1} of the server, "
+                f"which has no block {missing[0]}",
+                "start the server for its shallowest client",
+            )
         personal = self._new_adapter(self._personal_linears(span))
         rate = self._personal_rate()
         self.seats[client] = Seat(span, codec or self.settings.codec, personal, rate, head)

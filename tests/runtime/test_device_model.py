@@ -12,6 +12,7 @@ from flexp.catalog.models.blocks import block_stack
 from flexp.catalog.models.build import load_model
 from flexp.catalog.models.entry import load_config
 from flexp.catalog.models.heads import TaskModel, with_own_head
+from flexp.errors import RunError
 from flexp.profiler.placement import Placement
 from flexp.profiler.profile import ProfileSettings
 from flexp.runtime.client import Client, ClientSettings
@@ -75,9 +76,8 @@ def test_the_parts_train_as_the_whole_checkpoint_does(saved: Any, placement: Pla
         assert one == other
 
 
-def client_of(own: Part, remote: Part, placement: Placement) -> Client:
-    own, remote = shared_copy(own), shared_copy(remote)
-    settings = ServerSettings(
+def server_settings() -> ServerSettings:
+    return ServerSettings(
         server_side="shared",
         codec="fp32",
         steps=9,
@@ -86,7 +86,11 @@ def client_of(own: Part, remote: Part, placement: Placement) -> Client:
         seed=0,
         lambdas=(0.0,) * BLOCKS,
     )
-    server = Server(remote.backbone, settings)
+
+
+def client_of(own: Part, remote: Part, placement: Placement) -> Client:
+    own, remote = shared_copy(own), shared_copy(remote)
+    server = Server(remote.backbone, server_settings())
     head = None
     if placement.head == "server":
         head_settings = HeadSettings(learning_rate=1e-2, steps=9)
@@ -120,6 +124,16 @@ def test_a_machine_holds_its_own_part_alone(saved: Any, method: str) -> None:
     for part in (served, away):
         assert not any(words in name for name in outside_blocks(part) for words in HEAD)
     assert Middle(served.backbone).backbone is served.backbone
+
+
+def test_a_client_of_blocks_that_a_server_did_not_load(tmp_path: Path) -> None:
+    whole_model("bert", "classification").root.save_pretrained(tmp_path)
+    config, settings = load_config(str(tmp_path)), settings_of("classification")
+    part = load_server_model(tmp_path, config, settings, range(2, BLOCKS))
+    server = Server(part.backbone, server_settings())
+    server.admit("bo", 2)
+    with pytest.raises(RunError, match=r"'ada' needs blocks 1 to 4 .* has no block 1"):
+        server.admit("ada", 1)
 
 
 def test_a_server_holds_a_tied_head_once(tmp_path: Path) -> None:
