@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 
+from .boxes import Box, has_all
 from .program import Program
 from .queues import DUAL_TOLERANCE, Kept, kept
 from .solver.clock import Clock
@@ -25,72 +24,64 @@ Found = tuple[IntArray | None, float]
 
 
 class Goal(Protocol):
-    def value(self, x: IntArray, level: FloatArray) -> float:
-        """Of a choice at its own levels."""
+    def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
+        """Of a choice at its own levels and traffic."""
 
-    def solve(self, level: FloatArray) -> Found:
+    def solve(self, program: Program, level: FloatArray) -> Found:
         """The best choice of the program at `level`."""
 
-    def solve_box(self, low: FloatArray, high: FloatArray) -> Found:
-        """The best choice of the program that no choice with levels in the box can beat."""
+    def solve_box(self, box: Box) -> Found:
+        """The best choice of the program that no choice of the box can beat."""
 
-    def bound(self, low: FloatArray, high: FloatArray, target: float) -> float:
-        """No choice with levels in the box has a lower value; inf: there is none. Where it can be
-        shown to be at least `target`, that is enough."""
-
-
-def corners(low: FloatArray, high: FloatArray) -> Iterator[FloatArray]:
-    for corner in itertools.product(*zip(low, high, strict=True)):
-        yield np.array(corner)
+    def bound(self, box: Box, target: float) -> float:
+        """No choice of the box has a lower value; inf: there is none. Where it can be shown to be
+        at least `target`, that is enough."""
 
 
 class Sum:
     """The least Σ cost · x of one objective."""
 
-    def __init__(self, program: Program, objective: int, clock: Clock) -> None:
-        self.program, self.objective, self.clock = program, objective, clock
+    def __init__(self, objective: int, clock: Clock) -> None:
+        self.objective, self.clock = objective, clock
         self.prices: FloatArray | None = None
 
-    def value(self, x: IntArray, level: FloatArray) -> float:
+    def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         used = np.flatnonzero(x)
-        return math.fsum((self.program.cost(self.objective, level)[used] * x[used]).tolist())
+        return math.fsum((program.cost(self.objective, level)[used] * x[used]).tolist())
 
-    def solve(self, level: FloatArray) -> Found:
-        return self._solve(kept(self.program, self.program.at(level, self.objective), level))
+    def solve(self, program: Program, level: FloatArray) -> Found:
+        return self._solve(kept(program.at(level, self.objective), program.in_time(level)))
 
-    def solve_box(self, low: FloatArray, high: FloatArray) -> Found:
-        return self._solve(kept(self.program, self.program.between(low, high, self.objective), low))
+    def solve_box(self, box: Box) -> Found:
+        return self._solve(kept(box.lowest(self.objective), box.in_time))
 
     def _solve(self, found: Kept | None) -> Found:
         if found is None:
             return None, math.inf
         try:
-            solution = minimise(
-                found.problem, self.clock.left(), stop=self.clock.over, gap=SOLVE_GAP
-            )
+            left, over = self.clock.left(), self.clock.over
+            solution = minimise(found.problem, left, stop=over, gap=SOLVE_GAP)
         except TimeoutError:
             return None, -math.inf
         if isinstance(solution, Infeasible):
             return None, math.inf
-        return found.full(solution.counts, self.program.static.columns), solution.bound
+        return found.full(solution.counts), solution.bound
 
-    def bound(self, low: FloatArray, high: FloatArray, target: float) -> float:
-        middle = np.sqrt(np.maximum(low, high * 1e-3) * high)
-        at_corners = []
-        for corner in corners(low, high):
-            found = kept(self.program, self.program.near(corner, middle, self.objective), low)
-            if found is None:
-                return math.inf
-            at_corners.append(Lagrangian(found.problem))
+    def bound(self, box: Box, target: float) -> float:
+        corners = [kept(box.at(c, self.objective), box.in_time) for c in box.corners()]
+        middle = kept(box.at(box.centre, self.objective), box.in_time)
+        if middle is None:
+            return math.inf
+        at_corners = [Lagrangian(corner.problem) for corner in corners if corner is not None]
         best = -math.inf
-        if self.prices is not None:
-            best = min(at(self.prices).bound for at in at_corners)
+        known = self.prices
+        if known is not None and len(known) == len(middle.problem.caps):
+            best = min(at(known).bound for at in at_corners)
             if best >= target:
                 return best
-        found = kept(self.program, self.program.near(middle, middle, self.objective), low)
-        assert found is not None
-        at_middle = Lagrangian(found.problem)
-        dual = maximise(at_middle, DUAL_TOLERANCE, self.clock, start=self.prices)
+        else:
+            known = None
+        dual = maximise(Lagrangian(middle.problem), DUAL_TOLERANCE, self.clock, start=known)
         prices = dual.best.multipliers
         if not dual.infeasible:
             self.prices = prices
@@ -108,51 +99,49 @@ def _dearest(problem: Problem) -> float:
 class Slowest:
     """The least time in which the slowest client gets through its round."""
 
-    def __init__(self, program: Program, clock: Clock) -> None:
-        self.program, self.clock = program, clock
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
 
-    def value(self, x: IntArray, level: FloatArray) -> float:
-        return float(self.program.round_seconds(level)[x > 0].max())
+    def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
+        return float(program.round_seconds(level)[x > 0].max())
 
-    def solve(self, level: FloatArray) -> Found:
-        return self._solve(kept(self.program, self.program.at(level), level), level)
+    def solve(self, program: Program, level: FloatArray) -> Found:
+        found = kept(program.at(level), program.in_time(level))
+        return self._solve(found, program.round_seconds(level))
 
-    def solve_box(self, low: FloatArray, high: FloatArray) -> Found:
-        return self._solve(kept(self.program, self.program.between(low, high), low), low)
+    def solve_box(self, box: Box) -> Found:
+        return self._solve(kept(box.lowest(), box.in_time), box.fast.round_seconds(box.low.level))
 
-    def _solve(self, found: Kept | None, level: FloatArray) -> Found:
+    def _solve(self, found: Kept | None, times: FloatArray) -> Found:
         if found is None:
             return None, math.inf
-        times = self.program.round_seconds(level)[found.columns]
         try:
+            left, over = self.clock.left(), self.clock.over
             best = minimise_slowest(
-                found.problem, times, self.clock.left(), stop=self.clock.over, gap=SOLVE_GAP
+                found.problem, times[found.columns], left, stop=over, gap=SOLVE_GAP
             )
         except TimeoutError:
             return None, -math.inf
         if isinstance(best, Infeasible):
             return None, math.inf
-        return found.full(best.solution.counts, self.program.static.columns), best.bound
+        return found.full(best.solution.counts), best.bound
 
-    def bound(self, low: FloatArray, high: FloatArray, target: float) -> float:
+    def bound(self, box: Box, target: float) -> float:
         """A combination of rows that is exceeded at every corner by all choices among the columns
-        that take less than `target` at `low` proves it."""
-        middle = np.sqrt(np.maximum(low, high * 1e-3) * high)
-        program, times = self.program, self.program.round_seconds(low)
-        least = np.minimum.reduceat(
-            np.where(program.in_time(low), times, np.inf), program.static.offsets[:-1]
-        )
-        floor = float(least.max())
-        if floor >= target or math.isinf(floor):
+        that take less than `target` at the box's low edge proves it."""
+        if not has_all(box.fast, box.in_time):
+            return math.inf
+        times = np.where(box.in_time, box.fast.round_seconds(box.low.level), np.inf)
+        floor = float(np.minimum.reduceat(times, box.fast.static.offsets[:-1]).max())
+        if floor >= target:
             return floor
-        fast = np.where(program.in_time(low), times, np.inf)
-        deadline = min(target, float(fast[np.isfinite(fast)].max()))
-        at_middle = Lagrangian(program.near(middle, middle), priced=False, times=fast)
+        deadline = min(target, float(times[np.isfinite(times)].max()))
+        at_middle = Lagrangian(box.at(box.centre), priced=False, times=times)
         found, impossible = infeasibility(at_middle, self.clock, deadline)
         if not impossible:
             return floor
-        for corner in corners(low, high):
-            at = Lagrangian(program.near(corner, middle), priced=False, times=fast)
+        for corner in box.corners():
+            at = Lagrangian(box.at(corner), priced=False, times=times)
             if at(found.multipliers, deadline).bound <= 0:
                 return floor
         return target

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .goal import Slowest, Sum
-from .links import settle_links, with_own_traffic
+from .links import with_own_traffic
 from .objective import Objective
 from .program import C5_COMPUTE, C6_DOWN, C6_UP, Program
-from .queues import cheapest_levels, holds, settle
+from .queues import cheapest_levels, holds
 from .search import Search
 from .solver.clock import Clock
 from .solver.problem import FloatArray, IntArray
@@ -49,31 +49,16 @@ def choose(
 
     Raises TimeoutError where the time ends with neither a choice nor a proof that there is none.
     """
+    goal = Slowest(clock) if objectives[0].slowest else Sum(0, clock)
+    search = Search(goal, program, clock, on_progress)
     start = cheapest_levels(program, 0, clock)
-
-    def search(at: Program) -> Search:
-        goal = Slowest(at, clock) if objectives[0].slowest else Sum(at, 0, clock)
-        return Search(goal, at, clock, on_progress)
-
-    def find(at: Program, thorough: bool) -> IntArray | None:
-        finding = search(at)
-        if finding.find(start) is None and thorough:
-            finding.prove(start)
-        return finding.x
-
-    first = settle_links(program, find)
-    if first is None:
-        return Infeasible(None, "search", clock.seconds)
-    proving = search(first.program)
-    proving.offer(first.x)
-    if prove:
-        proving.prove(start)
-    assert proving.x is not None
-    found = with_own_traffic(first.program, proving.x)
-    better = holds(found, proving.x, settle(found, proving.x))
-    x = proving.x if better else first.x
-    program = found if better else first.program
-    choice = Choice(program, x, settle(program, x), (proving.bound,))
+    search.find(start)
+    if prove or search.x is None:
+        refusal = search.prove(start)
+        if refusal is not None:
+            return refusal
+    assert search.x is not None
+    choice = Choice(search.program, search.x, search.level, (search.bound,))
     later = _Later(choice, slack, clock, on_progress)
     for index, objective in enumerate(objectives):
         if index:
@@ -111,9 +96,9 @@ class _Later:
         for margin in MARGINS:
             x, proven = self._solve(index, objective, choice.x, margin)
             bound = proven if margin == 1.0 else bound
-            level = settle(self.program, x)
-            if holds(self.program, x, level):
-                return Choice(self.program, x, level, (*choice.bounds, bound))
+            own, level = with_own_traffic(self.program, x)
+            if holds(own, x, level):
+                return Choice(own, x, level, (*choice.bounds, bound))
         return replace(choice, bounds=(*choice.bounds, bound))
 
     def _solve(

@@ -31,8 +31,6 @@ MEASURES = (
     *("apart", "up", "down", "up_share", "down_share"),
     *("service", "visit", "visits", "rounds", "absent"),
 )
-DIFFERENCE = 1e-4
-"""Relative step of the levels by which slopes are taken."""
 
 Rows = Iterable[tuple[str, FloatArray, float]]
 """Label, what each column asks, cap."""
@@ -119,19 +117,23 @@ class Program:
     @cached_property
     def elsewhere(self) -> FloatArray:
         """Seconds of a step that are not at the server, on links as full as `link_use` says."""
+        return self.elsewhere_at(self.link_use)
+
+    def elsewhere_at(self, use: FloatArray) -> FloatArray:
+        """The same for another use, float64[2, K]."""
         total = self.apart.copy()
         for way, (seconds, share) in enumerate(
             ((self.up, self.up_share), (self.down, self.down_share))
         ):
             for k, mine in enumerate(self.on):
-                others = np.clip(self.link_use[way, k] - self.own_use[way][mine], 0.0, None)
+                others = np.clip(use[way, k] - self.own_use[way][mine], 0.0, None)
                 total[mine] += seconds[mine] * queueing.link_factor(share[mine], others)
         return total
 
     def with_link_use(self, use: FloatArray, level: FloatArray) -> Program:
         """The same with other traffic on the servers' links, where steps take as long as they do
         here at `level`."""
-        often = _often(self.steps(level))
+        often = steps_per_second(self.steps(level))
         own = np.stack([self.up_share * self.up, self.down_share * self.down]) * often
         return replace(self, link_use=use, own_use=own)
 
@@ -139,10 +141,16 @@ class Program:
         """The same with other traffic, a member's own as before."""
         return replace(self, link_use=use)
 
-    def with_full_links(self) -> Program:
-        """The same with links as full as the policy allows."""
-        most = np.full_like(self.link_use, self.policy.server_utilisation)
-        return replace(self, link_use=most, own_use=np.zeros_like(self.own_use))
+    def at_least(self, use: FloatArray) -> Program:
+        """Steps no longer than on any links that are as full as `use` or fuller."""
+        alone = self.apart + self.up + self.down + self.service
+        often = np.divide(1.0, alone, out=np.zeros_like(alone), where=alone > 0)
+        own = np.stack([self.up_share * self.up, self.down_share * self.down]) * often
+        return replace(self, link_use=use, own_use=own)
+
+    def at_most(self, use: FloatArray) -> Program:
+        """Steps no shorter than on any links that are as full as `use` or emptier."""
+        return replace(self, link_use=use, own_use=np.zeros_like(self.own_use))
 
     def steps(self, level: FloatArray) -> Steps:
         found = Steps(np.zeros_like(self.apart), np.zeros_like(self.apart))
@@ -168,49 +176,10 @@ class Program:
     def at(self, level: FloatArray, objective: int = 0) -> Problem:
         """The integer program at these levels, with one objective's cost."""
         steps = self.steps(level)
-        return self._problem(objective, steps.seconds, self._rows(steps.share, _often(steps)))
+        rows = self.shared_rows(steps.share, steps_per_second(steps))
+        return self.problem(objective, steps.seconds, rows)
 
-    def near(self, level: FloatArray, middle: FloatArray, objective: int = 0) -> Problem:
-        """What every choice keeps whose own levels are `level`, as a function of the levels that
-        lies above its chords within a box around `middle`, so that a Lagrangian over the box is
-        least at a corner.
-
-        Step times and shares bend one way within a box, so the lower one of such a function and its
-        tangent at `middle` lies below it in all of the box when taken at the corners. One more row
-        for each kind says that the server's level is reached.
-        """
-        here, there = self.steps(level), self.steps(middle)
-        further = self.steps(middle * (1 + DIFFERENCE))
-        towards = np.zeros_like(here.seconds)
-        for k, mine in enumerate(self.on):
-            towards[mine] = (level[k] - middle[k]) / (DIFFERENCE * middle[k])
-
-        def tangent(value: FloatArray, beyond: FloatArray) -> FloatArray:
-            return value + towards * (beyond - value)
-
-        seconds = np.minimum(here.seconds, tangent(there.seconds, further.seconds))
-        along = tangent(there.share, further.share)
-        often = np.minimum(_often(here), tangent(_often(there), _often(further)))
-        reached = [
-            self._reached(k, np.maximum(here.share, along)) for k in range(len(self.servers))
-        ]
-        rows = self._rows(np.minimum(here.share, along), often)
-        return self._problem(objective, seconds, [*rows, *reached])
-
-    def between(self, low: FloatArray, high: FloatArray, objective: int = 0) -> Problem:
-        """What every choice keeps whose own levels are between `low` and `high`, at no less than
-        it costs here: step times rise with the level, shares fall."""
-        shortest, longest = self.steps(low), self.steps(high)
-        reached = [self._reached(k, shortest.share) for k in range(len(self.servers))]
-        rows = self._rows(longest.share, _often(longest))
-        return self._problem(objective, shortest.seconds, [*rows, *reached])
-
-    def _reached(self, kind: int, share: FloatArray) -> tuple[str, FloatArray, float]:
-        """The level is no higher than the clients make it: their shares fill it."""
-        filled = np.where(self.on[kind], -share, 0.0)
-        return Row(f"{C5_QUEUE}_reached", kind).name, filled, -float(self.servers.count[kind])
-
-    def _problem(self, objective: int, seconds: FloatArray, rows: Rows) -> Problem:
+    def problem(self, objective: int, seconds: FloatArray, rows: Rows) -> Problem:
         names, weights, caps = zip(*rows, strict=True)
         return Problem(
             self.static.counts,
@@ -221,7 +190,7 @@ class Program:
             (*self.static.rows, *names),
         )
 
-    def _rows(
+    def shared_rows(
         self, share: FloatArray, often: FloatArray
     ) -> Iterator[tuple[str, FloatArray, float]]:
         """C5 and C6; `often` is steps per second."""
@@ -259,12 +228,19 @@ class Program:
             self.static.caps * share,
             self.static.rows,
         )
+        servers = replace(self.servers, count=self.servers.count * share)
+        return replace(self._take(columns, static), servers=servers)
+
+    def only(self, columns: IntArray) -> Program:
+        """Some of the columns, at least one of each group."""
+        return self._take(columns, self.static.keep(columns))
+
+    def _take(self, columns: IntArray, static: Problem) -> Program:
         taken = {name: getattr(self, name)[columns] for name in (*MEASURES, "variant", "kind")}
         names = ("per_second", "fixed", "own_use")
         tables = {name: take_columns(getattr(self, name), columns) for name in names}
-        servers = replace(self.servers, count=self.servers.count * share)
         columns_only: dict[str, Any] = {**taken, **tables}
-        return replace(self, static=static, servers=servers, **columns_only)
+        return replace(self, static=static, **columns_only)
 
 
 class Row(NamedTuple):
@@ -278,7 +254,7 @@ class Row(NamedTuple):
         return f"{self.label}[{self.kind}]"
 
 
-def _often(steps: Steps) -> FloatArray:
+def steps_per_second(steps: Steps) -> FloatArray:
     """Steps per second."""
     out = np.zeros_like(steps.seconds)
     return np.divide(1.0, steps.seconds, out=out, where=steps.seconds > 0)

@@ -13,7 +13,7 @@ from .program import Program
 from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
-from .solver.problem import FloatArray, IntArray, Problem
+from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 
 SAMPLED_GROUPS = 2000
 STEP = 1.6
@@ -30,22 +30,22 @@ class Kept:
 
     problem: Problem
     columns: IntArray
+    total: int
 
-    def full(self, x: IntArray, total: int) -> IntArray:
-        counts = np.zeros(total, dtype=np.int64)
+    def full(self, x: IntArray) -> IntArray:
+        counts = np.zeros(self.total, dtype=np.int64)
         counts[self.columns] = x
         return counts
 
 
-def kept(program: Program, problem: Problem, level: FloatArray) -> Kept | None:
-    """None where a group has no column that keeps the deadline at `level`."""
-    in_time = program.in_time(level)
+def kept(problem: Problem, in_time: BoolArray) -> Kept | None:
+    """None where a group has no column that keeps the deadline."""
     if in_time.all():
-        return Kept(problem, np.arange(problem.columns))
+        return Kept(problem, np.arange(problem.columns), problem.columns)
     if not np.logical_or.reduceat(in_time, problem.offsets[:-1]).all():
         return None
     columns = np.flatnonzero(in_time)
-    return Kept(problem.keep(columns), columns)
+    return Kept(problem.keep(columns), columns, problem.columns)
 
 
 def settle(program: Program, x: IntArray) -> FloatArray:
@@ -105,15 +105,17 @@ def reachable(program: Program, level: FloatArray) -> tuple[FloatArray, FloatArr
     away from `level`. Shares fall with the level: where the least that the clients can take is more
     than there is, the level is too low, and where the most is less, it is too high."""
     low, high = np.zeros_like(level), program.most_level
+    fast = program.at_least(np.zeros_like(program.link_use))
+    slow = program.at_most(np.full_like(program.link_use, program.policy.server_utilisation))
     for k in range(len(level)):
         for factor in STEPS_AWAY:
-            if _filled(program, k, level / factor, np.minimum) > program.servers.count[k]:
+            if _filled(slow, k, level / factor, np.minimum) > program.servers.count[k]:
                 low[k] = level[k] / factor
                 break
         for factor in STEPS_AWAY:
             if level[k] * factor >= high[k]:
                 break
-            if _filled(program, k, level * factor, np.maximum) < program.servers.count[k]:
+            if _filled(fast, k, level * factor, np.maximum) < program.servers.count[k]:
                 high[k] = level[k] * factor
                 break
     return low, high
@@ -142,7 +144,8 @@ class _Dual:
         self.prices: FloatArray | None = None
 
     def __call__(self, level: FloatArray) -> float:
-        found = kept(self.program, self.program.at(level, self.objective), level)
+        problem = self.program.at(level, self.objective)
+        found = kept(problem, self.program.in_time(level))
         if found is None:
             return math.inf
         lagrangian = Lagrangian(found.problem)

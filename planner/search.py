@@ -1,15 +1,16 @@
 """The best choice by the first objective, at the levels that the choice itself makes.
 
 How long a step waits depends on who else is served, and so do its cost and what it asks of C5 and
-C6. At given levels the program is linear (`Program.at`). Over all levels it is solved in three
-steps: the levels at which the linear program's bound is least (`cheapest_levels` in queues.py), the
-program solved there, and a proof by branch and bound over boxes of levels (`Search`).
+C6. The same holds for how full the servers' links are. At given levels and links the program is
+linear (`Program.at`). Over all of them it is solved in three steps: levels at which the linear
+program's bound is low (`cheapest_levels` in queues.py), the program solved there, and a proof by
+branch and bound over boxes of levels and links (`Search`).
 
 Why few boxes are enough: for prices λ of the rows, the Lagrangian
 
     L(w) = Σ_clients min over their columns of [cost(w) + λ · asked(w)] − λ · caps
 
-bounds all choices whose own levels are w. `Program.near` gives the brackets so that each lies below
+bounds all choices whose own levels are w. `Box.at` gives the brackets so that each lies below
 its true value in all of a box when it is taken at the corners and drawn straight between them. A
 minimum of straight lines is concave: L is least at a corner. At the best levels L is flat.
 """
@@ -24,9 +25,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .boxes import LOWEST, Box, Point
 from .goal import Goal
+from .links import with_own_traffic
 from .program import Program
-from .queues import holds, reachable, settle
+from .queues import holds, reachable
 from .solver.clock import Clock
 from .solver.core import PROVEN_GAP
 from .solver.problem import FloatArray, IntArray
@@ -37,52 +40,39 @@ GAP = 0.8 * PROVEN_GAP
 STEP = 1.6
 """Factor between levels that are tried until a first choice is found."""
 SPREAD = 1.02
-"""The first box around the best levels reaches from q / SPREAD to q · SPREAD."""
+"""The first box around the best levels reaches from w / SPREAD to w · SPREAD."""
 WIDE = 1.1
-"""Where a box's edges are further apart than this, its program says too little to be solved."""
+"""Where a box's levels are further apart than this, its program says too little to be solved."""
 NARROW = 1.0005
-"""A box whose edges are closer than this is not divided again."""
+"""Levels that are closer than this are not divided again."""
+THIN = 1e-4
+"""Nor are links' uses."""
 TINY = 1e-9
-TRIES = 8
+TRIES = 10
 
 
 @dataclass(order=True)
-class Box:
-    """Levels from `low` to `high`, float64[K]; no choice whose levels are in it costs less than
-    `bound`."""
+class Open:
+    """A box that may hold better choices; none costs less than `bound`."""
 
     bound: float
     tie: int
-    low: FloatArray = field(compare=False)
-    high: FloatArray = field(compare=False)
+    low: Point = field(compare=False)
+    high: Point = field(compare=False)
 
+    @property
+    def stretch(self) -> FloatArray:
+        """float64[K]: how far apart the levels are, as a ratio."""
+        return self.high.level / np.maximum(self.low.level, TINY)
 
-def first_boxes(
-    level: FloatArray, least: FloatArray, most: FloatArray
-) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """All levels from `least` to `most` in boxes, one of them around `level`."""
-    edges = [
-        sorted({low, *np.clip([middle / SPREAD, middle * SPREAD], low, high).tolist(), high})
-        for middle, low, high in zip(level.tolist(), least.tolist(), most.tolist(), strict=True)
-    ]
-    for spans in itertools.product(*(itertools.pairwise(edge) for edge in edges)):
-        low, high = zip(*spans, strict=True)
-        yield np.array(low), np.array(high)
-
-
-def halves(low: FloatArray, high: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """The box divided along its longest edge, as a ratio."""
-    ratios = high / np.maximum(low, high * 1e-3)
-    k = int(ratios.argmax())
-    middle = math.sqrt(max(low[k], high[k] * 1e-3) * high[k])
-    for edges in ((low[k], middle), (middle, high[k])):
-        one, other = low.copy(), high.copy()
-        one[k], other[k] = edges
-        yield one, other
+    @property
+    def divisible(self) -> bool:
+        return bool((self.stretch > NARROW).any() or (self.high.use - self.low.use > THIN).any())
 
 
 class Search:
-    """Branch and bound for one objective; `x`, `level` and `value` are the best choice so far."""
+    """Branch and bound for one objective. The best choice so far is `x`; `program` is the one that
+    it was found with, at its own traffic, and `level` are its own levels."""
 
     def __init__(
         self, goal: Goal, program: Program, clock: Clock, on_progress: OnProgress | None
@@ -92,79 +82,121 @@ class Search:
         self.level = np.zeros(len(program.servers))
         self.value, self.bound = math.inf, -math.inf
 
-    def find(self, start: FloatArray) -> IntArray | None:
-        """A choice at levels that are about the best, or at the next higher ones that admit any."""
-        most, level = self.program.most_level, start
-        self._solve(level)
-        while self.x is None and (level < most).any() and not self.clock.over():
-            level = np.minimum(level * STEP, most)
-            self._solve(level)
-        return self.x
+    def find(self, start: FloatArray) -> None:
+        """A choice at levels that are about the best, or at the next higher ones that admit any;
+        on empty links, or else on full ones."""
+        full = np.full_like(self.program.link_use, self.program.policy.server_utilisation)
+        for program in (self.program, self.program.at_most(full)):
+            level, most = start, program.most_level
+            self._solve(program, level)
+            while self.x is None and (level < most).any() and not self.clock.over():
+                level = np.minimum(level * STEP, most)
+                self._solve(program, level)
+            if self.x is not None:
+                return
 
     def prove(self, start: FloatArray) -> Infeasible | None:
         """Better choices, and a bound on all of them; None where there is a choice."""
         middle = start if self.x is None else self.level
         lowest, highest = reachable(self.program, middle)
-        ties = itertools.count()
-        boxes: list[Box] = []
-        closed = math.inf
+        full = np.full_like(self.program.link_use, self.program.policy.server_utilisation)
+        ties, heap, closed = itertools.count(), list[Open](), math.inf
 
-        def add(low: FloatArray, high: FloatArray, least: float) -> float:
-            bound = max(least, self.goal.bound(low, high, self._target()))
+        def add(low: Point, high: Point, least: float) -> float:
+            """Closes the box or keeps it open; the bound of a closed one."""
+            box = Box(self.program, low, high)
+            bound = max(least, self.goal.bound(box, self._target()))
             if bound < self._target():
-                heapq.heappush(boxes, Box(bound, next(ties), low, high))
+                heapq.heappush(heap, Open(bound, next(ties), low, high))
                 return math.inf
             return bound
 
-        for low, high in first_boxes(middle, lowest, highest):
-            closed = min(closed, add(low, high, -math.inf))
-        while boxes and not self.clock.over():
-            box = heapq.heappop(boxes)
+        for bottom, top in first_levels(middle, lowest, highest):
+            ends = Point(bottom, np.zeros_like(full)), Point(top, full)
+            closed = min(closed, add(*ends, -math.inf))
+        while heap and not self.clock.over():
+            box = heapq.heappop(heap)
             self._raise(min(box.bound, closed))
-            bound, wide = box.bound, (box.high > WIDE * np.maximum(box.low, TINY)).any()
-            if bound < self._target() and not wide:
-                x, least = self.goal.solve_box(box.low, box.high)
+            bound = box.bound
+            if bound < self._target() and (box.stretch <= WIDE).all():
+                x, least = self.goal.solve_box(Box(self.program, box.low, box.high))
                 self.offer(x)
                 bound = max(bound, least)
-            if bound >= self._target() or (box.high <= NARROW * np.maximum(box.low, TINY)).all():
+            if bound >= self._target() or not box.divisible:
                 closed = min(closed, bound)
                 continue
-            for low, high in halves(box.low, box.high):
+            for low, high in self._halves(box):
                 closed = min(closed, add(low, high, bound))
-        left = min((box.bound for box in boxes), default=math.inf)
+        left = min((box.bound for box in heap), default=math.inf)
         self._raise(min(left, closed, self.value))
         if self.x is None and self.clock.over():
             raise TimeoutError
         return Infeasible(None, "search", self.clock.seconds) if self.x is None else None
 
+    def _halves(self, box: Open) -> Iterator[tuple[Point, Point]]:
+        """The box divided along the edge that changes the best choice's cost the most, but along
+        levels as long as these are far apart."""
+        links = self._weight_of_links(box)
+        levels = np.where(box.stretch > NARROW, np.log(box.stretch), 0.0)
+        if (box.stretch > WIDE).any() or levels.max() > links.max():
+            k = int(levels.argmax())
+            middle = math.sqrt(
+                max(box.low.level[k], box.high.level[k] * LOWEST) * box.high.level[k]
+            )
+            lower, upper = box.high.level.copy(), box.low.level.copy()
+            lower[k] = upper[k] = middle
+            yield box.low, Point(lower, box.high.use)
+            yield Point(upper, box.low.use), box.high
+            return
+        edge = np.unravel_index(int(links.argmax()), links.shape)
+        below, above = box.high.use.copy(), box.low.use.copy()
+        below[edge] = above[edge] = (box.low.use[edge] + box.high.use[edge]) / 2
+        yield box.low, Point(box.high.level, below)
+        yield Point(box.low.level, above), box.high
+
+    def _weight_of_links(self, box: Open) -> FloatArray:
+        """float64[2, K]: by how much a step of the best choice, or of any, lengthens along each
+        edge; 0 for an edge that is not divided."""
+        wide = box.high.use - box.low.use > THIN
+        columns = np.flatnonzero(self.x) if self.x is not None else np.arange(len(self.program.up))
+        used = self.program.only(columns)
+        alone = used.at_most(box.low.use).elsewhere
+        weights = np.zeros(wide.shape)
+        for edge in zip(*np.nonzero(wide), strict=True):
+            use = box.low.use.copy()
+            use[edge] = box.high.use[edge]
+            weights[edge] = float(np.max(used.at_most(use).elsewhere / alone)) - 1
+        return np.where(wide, np.maximum(weights, TINY), 0.0)
+
     def _target(self) -> float:
         """What costs at least this much is not worth looking for."""
         return self.value - GAP * abs(self.value) if self.x is not None else math.inf
 
-    def _solve(self, level: FloatArray) -> None:
-        """A choice at `level`, taken at the levels that it makes. They are shorter, so it asks for
-        more of C5_server_compute and C6 there: where that is too much, again at those levels."""
+    def _solve(self, program: Program, level: FloatArray) -> None:
+        """Choices at `level` and the program's traffic, then at what each of them makes: queues and
+        links that are shorter and emptier, where more may be asked of C5_server_compute and C6."""
         for _ in range(TRIES):
-            x, _ = self.goal.solve(level)
-            if x is None or self.offer(x):
+            x, _ = self.goal.solve(program, level)
+            if x is None:
                 return
-            own = settle(self.program, x)
-            if (own >= level * (1 - 1e-6)).all():
+            value = self.value
+            own, lower = self.offer(x)
+            if self.value < value and np.allclose(own.elsewhere, program.elsewhere, rtol=1e-6):
                 return
-            level = np.minimum(own, level)
+            use = (own.link_use + program.link_use) / 2
+            program, level = own.with_use(use), np.minimum(lower, level)
 
-    def offer(self, x: IntArray | None) -> bool:
-        """Whether x keeps all limits at its own levels; the best of those is kept."""
+    def offer(self, x: IntArray | None) -> tuple[Program, FloatArray]:
+        """x at its own traffic and levels; kept if it keeps all limits and is the best so far."""
         if x is None:
-            return False
-        level = settle(self.program, x)
-        if not holds(self.program, x, level):
-            return False
-        value = self.goal.value(x, level)
-        if value < self.value:
-            self.x, self.level, self.value = x, level, value
-            self._report()
-        return True
+            return self.program, self.level
+        own, level = with_own_traffic(self.program, x)
+        if holds(own, x, level):
+            value = self.goal.value(own, x, level)
+            if value < self.value:
+                self.x, self.program, self.level, self.value = x, own, level, value
+                self._report()
+        return own, level
 
     def _raise(self, bound: float) -> None:
         if bound > self.bound:
@@ -174,3 +206,16 @@ class Search:
     def _report(self) -> None:
         if self.on_progress is not None:
             self.on_progress(Progress(self.clock.spent(), self.value, self.bound))
+
+
+def first_levels(
+    level: FloatArray, lowest: FloatArray, highest: FloatArray
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """All levels from `lowest` to `highest` in boxes, one of them around `level`."""
+    edges = [
+        sorted({low, *np.clip([middle / SPREAD, middle * SPREAD], low, high).tolist(), high})
+        for middle, low, high in zip(level.tolist(), lowest.tolist(), highest.tolist(), strict=True)
+    ]
+    for spans in itertools.product(*(itertools.pairwise(edge) for edge in edges)):
+        low, high = zip(*spans, strict=True)
+        yield np.array(low), np.array(high)

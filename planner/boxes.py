@@ -1,0 +1,166 @@
+"""What every choice keeps whose own queues and links are in a box, at no less than it costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .program import C5_QUEUE, C6_DOWN, C6_UP, Program, Row, steps_per_second
+from .solver.problem import BoolArray, FloatArray, Problem
+
+DIFFERENCE = 1e-4
+"""Relative step of the levels by which slopes are taken."""
+OWN_ROUNDS = 3
+"""Each brings what a client itself adds to the links closer to what it is in the box."""
+SAME = 1e-7
+MOST_LINKS = 2
+"""With more links, uses are not among a box's corners."""
+LOWEST = 1e-3
+"""Of a box's high edge: levels below are not told apart by their ratio."""
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """How long the queues are, and how full the servers' links."""
+
+    level: FloatArray
+    """float64[K], seconds of a visit's wait"""
+    use: FloatArray
+    """float64[2, K]: of the links to the servers and from them, 0 to 1."""
+
+
+class Box:
+    """From `low` to `high`. A step is no shorter than at low, asks no more often than at low and no
+    less often than at high."""
+
+    def __init__(self, program: Program, low: Point, high: Point) -> None:
+        self.low, self.high = low, high
+        self.fast, self.slow = program.at_least(low.use), program.at_most(high.use)
+        for _ in range(OWN_ROUNDS):
+            apart = self.slow.elsewhere - self.fast.elsewhere
+            if (apart <= SAME * self.fast.elsewhere).all():
+                break  # what a client adds to the links itself doesn't matter
+            self.fast = self.fast.with_link_use(low.use, low.level)
+            self.slow = self.slow.with_link_use(high.use, high.level)
+
+    @cached_property
+    def in_time(self) -> BoolArray:
+        """bool[N]: the columns that keep the deadline somewhere in the box, if not elsewhere."""
+        return self.fast.in_time(self.low.level)
+
+    @cached_property
+    def middle(self) -> FloatArray:
+        """float64[K]: a level within."""
+        return np.sqrt(np.maximum(self.low.level, self.high.level * LOWEST) * self.high.level)
+
+    @property
+    def centre(self) -> Point:
+        return Point(self.middle, (self.low.use + self.high.use) / 2)
+
+    def corners(self) -> Iterator[Point]:
+        """Of the levels, and of the links' uses where that makes few."""
+        edges = [*zip(self.low.level, self.high.level, strict=True)]
+        links: list[tuple[float, ...]] = [(use,) for use in self.low.use.flat]
+        if len(links) <= MOST_LINKS:
+            links = list(zip(self.low.use.flat, self.high.use.flat, strict=True))
+        for corner in itertools.product(*edges, *links):
+            level, use = np.array(corner[: len(edges)]), np.array(corner[len(edges) :])
+            yield Point(level, use.reshape(self.low.use.shape))
+
+    def at(self, point: Point, objective: int = 0) -> Problem:
+        """What choices with these levels and uses keep, drawn so that a Lagrangian over the box is
+        least at a corner.
+
+        Step times and shares bend one way within a box, so the lower one of such a function and its
+        tangent at the middle lies below it in all of the box when taken at the corners. Transfers
+        are convex in the links' use.
+        """
+        fast, slow = self._lines(self.fast, point.level), self._lines(self.slow, point.level)
+        seconds, use = fast.least[0], None
+        if self.low.use.size <= MOST_LINKS:
+            seconds, use = seconds + self._transfers(point.use), point.use
+        return self._problem(seconds, slow.least[1:], fast.most[1:], objective, use)
+
+    def lowest(self, objective: int = 0) -> Problem:
+        """As `at`, for all of the box at once."""
+        shortest, longest = self.fast.steps(self.low.level), self.slow.steps(self.high.level)
+        least = (longest.share, steps_per_second(longest))
+        most = (shortest.share, steps_per_second(shortest))
+        return self._problem(shortest.seconds, least, most, objective, None)
+
+    def _transfers(self, use: FloatArray) -> FloatArray:
+        """float64[N]: by how much transfers take longer than at the box's low edge, at least."""
+        middle = self.centre.use
+        found = self.fast.elsewhere_at(use)
+        there = self.fast.elsewhere_at(middle)
+        further = self.fast.elsewhere_at(middle + DIFFERENCE * (use - middle))
+        along = there + (further - there) / DIFFERENCE
+        return np.minimum(found, along) - self.fast.elsewhere
+
+    def _problem(
+        self,
+        seconds: FloatArray,
+        least: tuple[FloatArray, ...],
+        most: tuple[FloatArray, ...],
+        objective: int,
+        use: FloatArray | None,
+    ) -> Problem:
+        """`least` and `most` are shares and steps per second. Besides the limits, a choice fills
+        its own queues and links: to `use`, or without one at most to the high edge and at least to
+        the low one."""
+        rows = []
+        way = {C6_DOWN: 0, C6_UP: 1}
+        for (name, weights, cap), (_, above, _), row in zip(
+            self.slow.shared_rows(*least),
+            self.fast.shared_rows(*most),
+            self.fast.rows,
+            strict=True,
+        ):
+            low = high = cap
+            if row.label in way:
+                edge = way[row.label], row.kind
+                machines = float(self.fast.servers.count[row.kind])
+                low = machines * float((self.low.use if use is None else use)[edge])
+                high = machines * float((self.high.use if use is None else use)[edge])
+            rows.append((name, weights, min(cap, high)))
+            if row.label in (C5_QUEUE, *way):
+                rows.append((Row(f"{row.label}_reached", row.kind).name, -above, -low))
+        return self.fast.problem(objective, seconds, rows)
+
+    def _lines(self, program: Program, level: FloatArray) -> _Lines:
+        here, there = program.steps(level), program.steps(self.middle)
+        further = program.steps(self.middle * (1 + DIFFERENCE))
+        towards = np.zeros_like(here.seconds)
+        for k, mine in enumerate(program.on):
+            width = DIFFERENCE * self.middle[k]
+            towards[mine] = (level[k] - self.middle[k]) / width
+        values = [
+            (value, middle + towards * (beyond - middle))
+            for value, middle, beyond in (
+                (here.seconds, there.seconds, further.seconds),
+                (here.share, there.share, further.share),
+                tuple(map(steps_per_second, (here, there, further))),
+            )
+        ]
+        return _Lines(
+            tuple(np.minimum(value, line) for value, line in values),
+            tuple(np.maximum(value, line) for value, line in values),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """Seconds, shares and steps per second: drawn straight from corner to corner, `least` runs
+    below them and `most` above."""
+
+    least: tuple[FloatArray, ...]
+    most: tuple[FloatArray, ...]
+
+
+def has_all(program: Program, allowed: BoolArray) -> bool:
+    """Whether every group has one of the allowed columns."""
+    return bool(np.logical_or.reduceat(allowed, program.static.offsets[:-1]).all())
