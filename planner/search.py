@@ -31,6 +31,7 @@ from .links import with_own_traffic
 from .program import Program
 from .queues import holds, reachable
 from .solver.clock import Clock
+from .solver.confirm import all_choices, choices
 from .solver.core import PROVEN_GAP
 from .solver.problem import FloatArray, IntArray
 from .solver.solve import Infeasible, OnProgress, Progress
@@ -48,6 +49,7 @@ NARROW = 1.0005
 THIN = 1e-4
 """Nor are links' uses."""
 TINY = 1e-9
+FEW_CHOICES = 128
 TRIES = 10
 
 
@@ -96,7 +98,13 @@ class Search:
                 return
 
     def prove(self, start: FloatArray) -> Infeasible | None:
-        """Better choices, and a bound on all of them; None where there is a choice."""
+        """Better choices, and a bound on all of them; None where there is a choice. Where there are
+        few choices, each is tried."""
+        if choices(self.program.static) <= FEW_CHOICES:
+            for x in all_choices(self.program.static):
+                self.offer(x)
+            self._raise(self.value)
+            return Infeasible(None, "search", self.clock.seconds) if self.x is None else None
         middle = start if self.x is None else self.level
         lowest, highest = reachable(self.program, middle)
         full = np.full_like(self.program.link_use, self.program.policy.server_utilisation)

@@ -22,11 +22,7 @@ def second_opinion(problem: Problem, clock: Clock) -> tuple[bool, IntArray | Non
 
     Few choices are tried one by one; otherwise CBC, the other solver that PuLP brings, is asked.
     """
-    sizes = np.diff(problem.offsets)
-    ways = math.prod(
-        math.comb(int(n + k - 1), int(n)) for n, k in zip(problem.counts, sizes, strict=True)
-    )
-    if ways <= EXHAUSTIVE_CHOICES:
+    if choices(problem) <= EXHAUSTIVE_CHOICES:
         found = next((x for x in all_choices(problem) if problem.feasible(x)), None)
         return found is None, found
     columns = np.arange(problem.columns)
@@ -43,6 +39,14 @@ def second_opinion(problem: Problem, clock: Clock) -> tuple[bool, IntArray | Non
     counts = core.fixed.copy()
     counts[core.columns] = [round(x.varValue or 0) for x in variables]
     return False, counts
+
+
+def choices(problem: Problem) -> int:
+    """How many ways there are to give the members of each group its columns, rows aside."""
+    sizes = np.diff(problem.offsets)
+    return math.prod(
+        math.comb(int(n + k - 1), int(n)) for n, k in zip(problem.counts, sizes, strict=True)
+    )
 
 
 def all_choices(problem: Problem) -> Iterator[IntArray]:
