@@ -101,8 +101,8 @@ class Search:
         """Better choices, and a bound on all of them; None where there is a choice. Where there are
         few choices, each is tried."""
         if choices(self.program.static) <= FEW_CHOICES:
-            for x in all_choices(self.program.static):
-                self.offer(x)
+            for choice in all_choices(self.program.static):
+                self.offer(choice)
             self._raise(self.value)
             return Infeasible(None, "search", self.clock.seconds) if self.x is None else None
         middle = start if self.x is None else self.level
