@@ -163,8 +163,11 @@ def share_bar(share: float, width: int = BAR_WIDTH) -> str:
     return ("█" * full + " ▏▎▍▌▋▊▉"[part].strip()).ljust(width)
 
 
-def depth_bar(depth: int, blocks: int) -> str:
-    """The share of the blocks on the device: `depth_bar(2, 6)` is "██░░░░ 2"."""
+def depth_bar(depth: int, blocks: int, label: str = "", top: int = 0) -> str:
+    """The blocks on the device, the first and the last ones, and `label` or the depth:
+    `depth_bar(2, 6)` is "██░░░░ 2", `depth_bar(2, 6, "2+1", 1)` "██░░░█ 2+1"."""
     width = min(blocks, BAR_WIDTH)
-    filled = min(width - 1, max(1, round(width * depth / blocks)))
-    return "█" * filled + "░" * (width - filled) + f" {depth}"
+    last = min(width - 2, max(1, round(width * top / blocks))) if top else 0
+    first = min(width - last - 1, max(1, round(width * depth / blocks)))
+    bar = "█" * first + "░" * (width - first - last) + "█" * last
+    return f"{bar} {label or depth}"
