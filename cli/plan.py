@@ -1,25 +1,24 @@
-"""`flexp plan`: from a fleet and a profile to a depth for each client."""
+"""`flexp plan`: from a fleet and a profile to a choice for each client."""
 
 from __future__ import annotations
 
+import math
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import FieldError
+from ..errors import FieldError, MissingExtraError
 from . import options, render
+from .plan_profiles import profiles_of
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from ..planner.plan import Plan
 
-    from ..planner.plan import ClientPlan, Plan
-    from ..profiler.profile import Profile
-
-CAPTION = (
-    "depth: blocks that train on the device, of {blocks}; memory: predicted peak and limit; "
-    "bytes: up and down in one step; device + wire + server = step: seconds, without queueing"
-)
+StrategyName = Literal["static", "memory-only", "optimized"]
+ByName = Literal["auto", "class", "client"]
+LOOKS = "How it is shown"
 
 
 def plan(
@@ -27,8 +26,13 @@ def plan(
         Path, typer.Argument(metavar="FLEET.yaml", help="Clients, server and policy.")
     ],
     profile: Annotated[
-        Path | None,
-        typer.Option("--profile", metavar="FILE", help="A profile that `flexp profile -o` wrote."),
+        list[Path] | None,
+        typer.Option(
+            "--profile",
+            metavar="FILE",
+            help="A profile that `flexp profile -o` wrote; again for each further batch size of "
+            "the fleet's policy, that of a round first.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -60,6 +64,22 @@ def plan(
             "--slack", min=0.0, help="Share by which an objective may be missed for the next."
         ),
     ] = 0.0,
+    value: Annotated[
+        Path | None,
+        typer.Option(
+            "--value",
+            metavar="FILE",
+            show_default="a measured one",
+            help="What depths are worth, for the objective value.",
+        ),
+    ] = None,
+    strategy: Annotated[
+        StrategyName,
+        typer.Option(
+            "--strategy",
+            help="One depth for all, the deepest that fits each memory, or the best.",
+        ),
+    ] = "optimized",
     time_limit: Annotated[
         float,
         typer.Option(
@@ -67,139 +87,135 @@ def plan(
         ),
     ] = 60.0,
     output: Annotated[Path | None, options.output_option("the plan")] = None,
+    by: Annotated[
+        ByName,
+        typer.Option(
+            "--by",
+            rich_help_panel=LOOKS,
+            help="A row for each client or class, all of them; auto shows at most 40.",
+        ),
+    ] = "auto",
+    diff: Annotated[
+        Path | None,
+        typer.Option(
+            "--diff",
+            metavar="OLD.yaml",
+            rich_help_panel=LOOKS,
+            help="Show what changes against an earlier plan.",
+        ),
+    ] = None,
+    alternatives: Annotated[
+        float | None,
+        typer.Option(
+            "--alternatives",
+            metavar="EPS",
+            min=0.0,
+            rich_help_panel=LOOKS,
+            help="Also plans that miss the first objective by this share at most and are better at "
+            "something else; 0.05 is 5%.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            rich_help_panel=LOOKS,
+            help="Write a row for each entry of the plan (.csv).",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            rich_help_panel=LOOKS,
+            help="Draw who holds which part of the model (.png or .svg).",
+        ),
+    ] = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Choose the depth of every client so that the fleet's steps take the least time in total.
+    """Choose for every client how deep it trains, and how, so that the fleet's rounds take the
+    least time, or by another objective.
 
-    Every device's memory, data budget and deadline is kept, and the server's as well.
+    Every device's memory, budgets and deadline are kept, and the servers' as well. Ctrl-C ends the
+    search with the best plan found.
     """
-    render.check_output(output)
+    _check_options(output, csv, plot, slack, time_limit, objective)
+    if as_json and diff is not None and alternatives is not None:
+        raise FieldError("--json: prints either --diff or --alternatives", "leave one of them out")
     given = options.given_settings(
         task, labels, batch, length, method, rank, targets, dtype, optimizer
     )
+    from ..planner.objective import parse_objective
+    from ..planner.plan import read_plan
     from ..planner.resolve import read_fleet
-    from ..planner.solve import Wanted, make_plan
+    from ..planner.solve import Wanted
+    from ..planner.value import read_curve
 
+    parse_objective(objective)  # its mistakes before the work
+    curve = read_curve(value)
+    earlier = read_plan(diff) if diff is not None else None
     resolved = read_fleet(fleet)
-    found = _profiles_of(profile, model, given, resolved.policy.batches)
-    wanted = Wanted(objective=objective, slack=slack, time_limit_seconds=time_limit)
-    with render.spinner(f"planning {resolved.members} clients"):
-        made = make_plan(found, resolved, wanted)
+    profiles = profiles_of(profile or [], model, given, resolved.policy.batches)
+    wanted = Wanted(objective=objective, slack=slack, curve=curve, time_limit_seconds=time_limit)
+    from . import plan_diff, plan_display, plan_others, plan_search
+
+    made = plan_search.search(strategy, profiles, resolved, wanted)
+    others = None
+    if alternatives is not None:
+        others = plan_others.find(profiles, resolved, wanted, alternatives, made)
+    _write(made, output, csv, plot)
+    if as_json:
+        if earlier is not None:
+            render.print_json(plan_diff.compare(earlier, made))
+        elif others is not None:
+            plan_others.print_json(others)
+        else:
+            render.print_json(made)
+        return
+    if earlier is None:
+        plan_display.show(made, by)
+    else:
+        plan_diff.show(plan_diff.compare(earlier, made))
+    if others is not None:
+        plan_others.show(others, made)
+    text = f"\nnext: {plan_display.next_command(output)}"
+    render.console().print(text, style="bold", markup=False, soft_wrap=True)
+
+
+def _check_options(
+    output: Path | None,
+    csv: Path | None,
+    plot: Path | None,
+    slack: float,
+    time_limit: float,
+    objective: str,
+) -> None:
+    """Raise now what would only come to light after the search."""
+    render.check_output(output)
+    render.check_output(csv, "--csv", (".csv",))
+    render.check_output(plot, "--plot", (".png", ".svg"))
+    if plot is not None and find_spec("matplotlib") is None:
+        raise MissingExtraError("--plot", "report")
+    for option, number in (("--slack", slack), ("--time-limit", time_limit)):
+        if not math.isfinite(number):
+            raise FieldError(f"{option}: expected a number, found {number}")
+    if slack and "," not in objective:
+        raise FieldError(
+            f"--slack: has no effect with one objective, {objective!r}",
+            "name another one after a comma, as in --objective total,energy --slack 0.05",
+        )
+
+
+def _write(made: Plan, output: Path | None, csv: Path | None, plot: Path | None) -> None:
+    from .plan_display import csv_text
+    from .plan_plot import draw
+
+    picture = draw(made, plot.suffix) if plot is not None else b""
     if output is not None:
         render.write_output(made, output)
-    if as_json:
-        render.print_json(made)
-        return
-    to = render.console()
-    to.print(plan_table(made))
-    to.print()
-    for line in summary(made):
-        to.print(line, markup=False, soft_wrap=True)
-    to.print(f"\nnext: {next_command(output)}", style="bold", markup=False, soft_wrap=True)
-
-
-def _profiles_of(
-    path: Path | None, model: str | None, given: dict[str, object], batches: tuple[int, ...]
-) -> dict[int, Profile]:
-    """By batch size: the profile in `path`, or those of `model`, the batch of the round first.
-
-    Raises FieldError unless exactly one of them is given.
-    """
-    if path is not None and model is None:
-        if given:
-            raise FieldError(
-                f"--profile: {path} already says what is trained; {', '.join(given)} can't change",
-                "leave the other options out, or use --model in place of --profile",
-            )
-        from ..catalog.files import read_contract
-        from ..profiler.profile import Profile
-
-        found = read_contract(Profile, path)
-        return {found.settings.batch: found}
-    if model is not None and path is None:
-        settings = options.settings_from(given)
-        from ..profiler.cache import cached_profile
-
-        sizes = dict.fromkeys((settings.batch, *batches))
-        with render.spinner(f"profiling {model}"):
-            return {
-                size: cached_profile(model, settings.model_copy(update={"batch": size}))
-                for size in sizes
-            }
-    raise FieldError(
-        f"give exactly one of --profile and --model, found {'both' if path else 'neither'}",
-        "--model minilm-l6 profiles a model of the catalogue; --profile takes a file that "
-        "`flexp profile MODEL -o profile.json` wrote",
-    )
-
-
-def plan_table(made: Plan) -> Table:
-    """Two lines per client, 80 columns: name over device and link, figures beside."""
-    table = render.table(
-        "client",
-        "depth",
-        ">memory",
-        ">bytes",
-        ">step, seconds",
-        title=f"{made.model} on {made.fleet}",
-        caption=CAPTION.format(blocks=made.blocks),
-    )
-    for client in made.clients:
-        table.add_row(*_cells(client, made.blocks))
-    return table
-
-
-def _cells(client: ClientPlan, blocks: int) -> tuple[str, ...]:
-    from rich.markup import escape
-
-    from ..catalog.units import format_bytes
-
-    cost = client.predicted
-    return (
-        f"{client.name}\n[dim]{escape(f'{client.device}, {client.link}')}[/]",
-        render.depth_bar(client.depth, blocks),
-        f"{format_bytes(cost.peak_memory_bytes)}\n"
-        f"[dim]of {format_bytes(client.memory_limit_bytes)}[/]",
-        f"↑{format_bytes(cost.up_bytes_per_step)}\n↓{format_bytes(cost.down_bytes_per_step)}",
-        f"[bold]{seconds(cost.step_seconds)}[/]\n[dim]{seconds(cost.device_seconds)} + "
-        f"{seconds(cost.wire_seconds)} + {seconds(cost.server_seconds)}[/]",
-    )
-
-
-def seconds(value: float) -> str:
-    """Seconds for a narrow column: 0.0354 -> "0.035", 12.34 -> "12.3", 2000 -> "2000"."""
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.3f}"
-
-
-def summary(made: Plan) -> list[str]:
-    """The servers' load, the objectives with their proofs, and the bottleneck."""
-    from ..catalog.units import format_bytes, format_seconds
-
-    up = sum(c.count * c.predicted.up_bytes_per_step for c in made.clients)
-    down = sum(c.count * c.predicted.down_bytes_per_step for c in made.clients)
-    slowest = next(c for c in made.clients if made.bottleneck in c.members)
-    lines = [
-        f"total       a step of each of {made.devices} clients: "
-        f"↑{format_bytes(up)} ↓{format_bytes(down)}"
-    ]
-    for server in made.servers:
-        lines.append(
-            f"server      {server.device}: {format_bytes(server.peak_memory_bytes)} of "
-            f"{format_bytes(server.memory_limit_bytes)}; compute {server.utilisation:.0%}, link "
-            f"{server.link_utilisation:.0%} (limit {server.utilisation_limit:.0%})"
-        )
-    for found in made.objectives:
-        lines.append(
-            f"objective   {found.name}: {found.value:.4g} {found.unit}, proven bound "
-            f"{found.bound:.4g} {found.unit}, gap {found.gap:.2%}: {found.status}"
-        )
-    step = format_seconds(slowest.predicted.step_seconds)
-    return [*lines, f"bottleneck  {made.bottleneck}, {step} a step"]
-
-
-def next_command(output: Path | None) -> str:
-    if output is None:
-        return "keep the plan with -o plan.yaml, then flexp train plan.yaml"
-    return f"flexp train {output} --data FILE.csv"
+    if csv is not None:
+        render.write_bytes(csv_text(made).encode(), csv)
+    if plot is not None:
+        render.write_bytes(picture, plot)

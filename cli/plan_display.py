@@ -1,4 +1,4 @@
-"""What `flexp plan` prints: clients or classes, servers, objectives with their proofs; and the CSV."""
+"""What `flexp plan` prints: clients or classes, servers, objectives; and the CSV."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Shown = Literal["auto", "class", "client"]
 SHOWN = 40
 """Rows that are printed unless --by asks for all, and clients up to which each has its own."""
 CAPTION = (
-    "depth: blocks that train on the device, of {blocks}; memory: predicted peak, of what is usable; "
-    "bytes: up and down in a step; step: mean seconds and 95th percentile, made up of device, wire, "
-    "server and wait{hidden}"
+    "depth: blocks that train on the device, of {blocks}; memory: predicted peak, of what is "
+    "usable; {bytes}step: mean seconds and 95th percentile, made up of device, wire, server and "
+    "wait{hidden}"
 )
 OF_CLASSES = "; of a class: means, but the highest memory and p95"
 
 
-def show(made: Plan, by: Shown, output: Path | None) -> None:
+def show(made: Plan, by: Shown) -> None:
     to = render.console()
     to.print(client_table(made, by))
     to.print()
@@ -39,28 +39,34 @@ def show(made: Plan, by: Shown, output: Path | None) -> None:
     for label, text in summary(made):
         lines.add_row(label, _plain(text))
     to.print(lines)
-    to.print(f"\nnext: {next_command(output)}", style="bold", markup=False, soft_wrap=True)
 
 
 def client_table(made: Plan, by: Shown) -> Table:
-    """Two lines for each client or class, 80 columns: name over device and link, figures beside."""
+    """Two lines or more for each client or class, 80 columns; of a class, its servers are in the
+    servers' table."""
     kind: By = by if by != "auto" else "client" if made.devices <= SHOWN else "class"
     found = rows(made, kind)
     shown = found if by != "auto" else found[:SHOWN]
     hidden = any(entry.predicted.hidden_seconds for entry in made.clients)
-    caption = CAPTION.format(blocks=made.blocks, hidden=", less what overlaps" * hidden)
+    caption = CAPTION.format(
+        blocks=made.blocks,
+        bytes="bytes: up and down in a step; " * (kind == "client"),
+        hidden=", less what overlaps" * hidden,
+    )
     table = render.table(
         kind,
-        *[">count"] * (kind == "class"),
-        *("depth", ">memory", ">bytes", ">step\np95", ">device\nwire", ">server\nwait"),
+        *([">count", "depth", ">memory"] if kind == "class" else ["depth", ">memory", ">bytes"]),
+        *(">step\np95", ">device\nwire", ">server\nwait"),
         title=f"{made.model} on {made.fleet}: {made.devices:,} client{'s' * (made.devices != 1)}",
         caption=caption + OF_CLASSES * (kind == "class"),
     )
-    fields = [field for field in varying(made)]
+    fields = [field for field in varying(made) if kind == "client" or field != "server"]
     for row in shown:
-        count = (f"{row.count:,}",) if kind == "class" else ()
-        about, *figures = _cells(row, made.blocks, fields)
-        table.add_row(about, *count, *figures)
+        about, depth, memory, moved, *times = _cells(row, made.blocks, fields)
+        if kind == "class":
+            table.add_row(about, f"{row.count:,}", depth, memory, *times)
+        else:
+            table.add_row(about, depth, memory, moved, *times)
     if len(found) > len(shown):
         left = found[len(shown) :]
         count = (f"{sum(row.count for row in left):,}",) if kind == "class" else ()
@@ -84,8 +90,7 @@ def _cells(row: Row, blocks: int, fields: Sequence[str]) -> tuple[str, ...]:
         f"[dim]of {format_bytes(entry.memory_limit_bytes)}[/]",
         f"↑{format_bytes(row.mean('up_bytes_per_step'))}\n"
         f"↓{format_bytes(row.mean('down_bytes_per_step'))}",
-        f"[bold]{seconds(row.mean('step_seconds'))}[/]\n"
-        f"{seconds(row.most('p95_step_seconds'))}",
+        f"[bold]{seconds(row.mean('step_seconds'))}[/]\n{seconds(row.most('p95_step_seconds'))}",
         f"{seconds(row.mean('device_seconds'))}\n{seconds(row.mean('wire_seconds'))}",
         f"{seconds(row.mean('server_seconds'))}\n{seconds(row.mean('wait_seconds'))}",
     )
@@ -104,8 +109,8 @@ def server_table(made: Plan, by: Shown) -> Table:
     table = render.table(
         *("server", ">clients", ">memory", ">compute", ">link", ">wait"),
         title=f"{len(made.servers):,} servers",
-        caption=f"compute, link: how full, of {made.servers[0].utilisation_limit:.0%} at most; wait: "
-        "mean seconds of a step in the queue and on the full link",
+        caption=f"compute, link: how full, of {made.servers[0].utilisation_limit:.0%} at most; "
+        "wait: mean seconds of a step in the queue and on the full link",
     )
     shown = made.servers if by != "auto" else made.servers[:SHOWN]
     waits = mean_waits(made)
@@ -229,9 +234,11 @@ def next_command(output: Path | None) -> str:
 def csv_text(made: Plan) -> str:
     """A row for each entry of the plan: `count` devices that do the same. Those that take no part
     have a name and a count alone."""
+    from ..planner.plan import ClientPlan, Prediction
+
     file = io.StringIO()
-    columns = [name for name in type(made.clients[0]).model_fields if name != "predicted"]
-    figures = list(type(made.clients[0].predicted).model_fields)
+    columns = [name for name in ClientPlan.model_fields if name != "predicted"]
+    figures = list(Prediction.model_fields)
     writer = csv.DictWriter(file, [*columns, *figures], lineterminator="\n")
     writer.writeheader()
     for entry in made.clients:

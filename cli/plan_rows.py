@@ -46,7 +46,7 @@ class Row:
 
     @property
     def depth_text(self) -> str:
-        """"2", "1–3", and "2+1" with a block at the top."""
+        """ "2", "1–3", and "2+1" with a block at the top."""
         tops = sorted({entry.top for entry in self.entries})
         top = "" if tops == [0] else f"+{_span(tops)}"
         return _span(list(self.depths)) + top
@@ -84,9 +84,7 @@ def _members(entry: ClientPlan) -> Iterator[Row]:
 def _class_row(entries: Sequence[ClientPlan]) -> Row:
     names = {entry.name for entry in entries}
     others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    return Row(
-        entries[0].name + others, sum(entry.count for entry in entries), tuple(entries)
-    )
+    return Row(entries[0].name + others, sum(entry.count for entry in entries), tuple(entries))
 
 
 def varying(made: Plan) -> list[str]:

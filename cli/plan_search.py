@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..planner.fleet import ResolvedFleet
-    from ..planner.plan import Plan
+    from ..planner.plan import Plan, Strategy
     from ..planner.solve import Wanted
     from ..planner.solver.solve import Progress
     from ..profiler.profile import Profile
@@ -33,16 +33,18 @@ FRAME_SECONDS = 0.2
 """Between two changes of the line on a terminal."""
 
 
-def search(profiles: Mapping[int, Profile], fleet: ResolvedFleet, wanted: Wanted) -> Plan:
+def search(
+    strategy: Strategy, profiles: Mapping[int, Profile], fleet: ResolvedFleet, wanted: Wanted
+) -> Plan:
     """The plan, with its progress on stderr. The first Ctrl-C ends the search with the best plan
     found, the second one interrupts; without any plan by then, exit code 130."""
-    from ..planner.solve import make_plan
+    from ..planner.strategies import make_plan_by
 
     watch = Watch(f"planning {fleet.members:,} client{'s' * (fleet.members > 1)}")
     with watch.telling(), watch.listening():
         try:
             asked = replace(wanted, on_progress=watch.on_progress, stop=watch.stop.is_set)
-            made = make_plan(profiles, fleet, asked)
+            made = make_plan_by(strategy, profiles, fleet, asked)
         except FlexpError as error:
             if not watch.stop.is_set() or type(error) is not FlexpError:
                 raise
@@ -71,7 +73,7 @@ class Watch:
         return time.monotonic() - self.begun
 
     def line(self, seconds: float) -> str:
-        """"planning 40 clients, 7 s: best 31.5, bound 31.2, gap 0.95%"."""
+        """ "planning 40 clients, 7 s: best 31.5, bound 31.2, gap 0.95%"."""
         return f"{self.what}, {seconds:.0f} s" + (f": {standing(self.last)}" if self.last else "")
 
     def ended(self, made: Plan, time_limit_seconds: float) -> str:
@@ -85,7 +87,7 @@ class Watch:
             for found in made.objectives
             if found.status == "feasible"
         ]
-        return f"{why}: the best plan so far, {' and '.join(proof) or 'proven optimal'}"
+        return f"{why}: the best plan found, {' and '.join(proof) or 'proven optimal'}"
 
     @contextmanager
     def telling(self) -> Iterator[None]:
