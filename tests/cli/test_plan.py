@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,7 @@ def test_many_clients_are_shown_by_class(plan: Plan) -> None:
     assert max(map(len, lines)) <= 80
     row = next(line for line in lines if line.startswith("pi "))
     assert row.split()[:4] == ["pi", "90", "██░░░░", "1–3"]
-    assert "batch 16 or 4" in " ".join(lines) or "batch 4 or 16" in " ".join(lines)
+    assert "batch 4 or 16" in " ".join(lines)
     assert sum(line.startswith("pi-") for line in printed(many, "client")) == 90
 
 
@@ -123,7 +122,9 @@ def test_csv_has_a_row_for_each_entry(typed: Type, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["static", "memory-only"])
-def test_strategies_break_limits_or_are_written(strategy: str, typed: Type, folder: Path) -> None:
+def test_a_strategy_is_written_with_values_and_no_proof(
+    strategy: str, typed: Type, folder: Path
+) -> None:
     text = FLEET + "policy:\n  server_utilisation: 0.9\n"
     (folder / "fleet.yaml").write_text(text, encoding="utf-8")
     result = typed(*PLAN, "--strategy", strategy, "-o", "out.yaml")
@@ -135,9 +136,7 @@ def test_strategies_break_limits_or_are_written(strategy: str, typed: Type, fold
 def test_picture(typed: Type, folder: Path) -> None:
     pytest.importorskip("matplotlib")
     assert typed(*PLAN, "--plot", "out.svg").exit_code == 0
-    assert (
-        b"left" in (folder / "out.svg").read_bytes() or b"<svg" in (folder / "out.svg").read_bytes()
-    )
+    assert b"<svg" in (folder / "out.svg").read_bytes()
     assert typed(*PLAN, "--plot", "out.png").exit_code == 0
     assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
 
@@ -216,7 +215,7 @@ def test_what_a_search_tells() -> None:
 
 
 @pytest.fixture
-def interrupted(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> Iterator[list[Any]]:
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Searches that are interrupted at once; what is in the list is raised or returned."""
     outcome: list[Any] = []
 
@@ -229,7 +228,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> Iterator[list[An
         return outcome[0]
 
     monkeypatch.setattr(strategies, "make_plan_by", make)
-    return iter([outcome]) and outcome
+    return outcome
 
 
 def test_an_interrupt_gives_the_best_plan_and_says_so(
