@@ -16,9 +16,12 @@ DIFFERENCE = 1e-4
 """Relative step of the levels by which slopes are taken."""
 OWN_ROUNDS = 3
 """Each brings what a client itself adds to the links closer to what it is in the box."""
-SAME = 1e-7
+SAME = 1e-9
+"""Relative difference of step times that is nothing beside the gaps that are proven."""
 MOST_LINKS = 2
-"""With more links, uses are not among a box's corners."""
+THIN = 0.02
+"""Uses are among a box's corners with at most so many links, whose edges are so close: prices that
+hold links to the middle of a wide box say nothing about its corners."""
 LOWEST = 1e-3
 """Of a box's high edge: levels below are not told apart by their ratio."""
 
@@ -43,7 +46,8 @@ class Box:
         for _ in range(OWN_ROUNDS):
             apart = self.slow.elsewhere - self.fast.elsewhere
             if (apart <= SAME * self.fast.elsewhere).all():
-                break  # what a client adds to the links itself doesn't matter
+                self.slow = self.fast  # the links don't matter
+                break
             self.fast = self.fast.with_link_use(low.use, low.level)
             self.slow = self.slow.with_link_use(high.use, high.level)
 
@@ -58,6 +62,12 @@ class Box:
         return np.sqrt(np.maximum(self.low.level, self.high.level * LOWEST) * self.high.level)
 
     @property
+    def thin(self) -> bool:
+        """Whether the links' uses are among the corners."""
+        apart = self.high.use - self.low.use
+        return apart.size <= MOST_LINKS and bool((apart <= THIN).all())
+
+    @property
     def centre(self) -> Point:
         return Point(self.middle, (self.low.use + self.high.use) / 2)
 
@@ -65,7 +75,7 @@ class Box:
         """Of the levels, and of the links' uses where that makes few."""
         edges = [*zip(self.low.level, self.high.level, strict=True)]
         links: list[tuple[float, ...]] = [(use,) for use in self.low.use.flat]
-        if len(links) <= MOST_LINKS:
+        if self.thin:
             links = list(zip(self.low.use.flat, self.high.use.flat, strict=True))
         for corner in itertools.product(*edges, *links):
             level, use = np.array(corner[: len(edges)]), np.array(corner[len(edges) :])
@@ -79,9 +89,10 @@ class Box:
         tangent at the middle lies below it in all of the box when taken at the corners. Transfers
         are convex in the links' use.
         """
-        fast, slow = self._lines(self.fast, point.level), self._lines(self.slow, point.level)
+        fast = self._lines(self.fast, point.level)
+        slow = fast if self.slow is self.fast else self._lines(self.slow, point.level)
         seconds, use = fast.least[0], None
-        if self.low.use.size <= MOST_LINKS:
+        if self.thin:
             seconds, use = seconds + self._transfers(point.use), point.use
         return self._problem(seconds, slow.least[1:], fast.most[1:], objective, use)
 

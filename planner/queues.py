@@ -106,7 +106,7 @@ def reachable(program: Program, level: FloatArray) -> tuple[FloatArray, FloatArr
     than there is, the level is too low, and where the most is less, it is too high."""
     low, high = np.zeros_like(level), program.most_level
     fast = program.at_least(np.zeros_like(program.link_use))
-    slow = program.at_most(np.full_like(program.link_use, program.policy.server_utilisation))
+    slow = program.at_most(fullest_links(program))
     for k in range(len(level)):
         for factor in STEPS_AWAY:
             if _filled(slow, k, level / factor, np.minimum) > program.servers.count[k]:
@@ -119,6 +119,20 @@ def reachable(program: Program, level: FloatArray) -> tuple[FloatArray, FloatArr
                 high[k] = level[k] * factor
                 break
     return low, high
+
+
+def fullest_links(program: Program) -> FloatArray:
+    """float64[2, K]: how full the clients can keep the servers' links at the most, where that is
+    less than the policy allows: each at the option that asks the most of them, without waiting."""
+    fast = program.at_least(np.zeros_like(program.link_use))
+    most = np.full_like(program.link_use, program.policy.server_utilisation)
+    for k, mine in enumerate(program.on):
+        for way in range(2):
+            asked = np.where(mine, fast.own_use[way], 0.0)
+            largest = np.maximum.reduceat(asked, program.static.offsets[:-1])
+            use = float(program.static.counts @ largest) / program.servers.count[k]
+            most[way, k] = min(most[way, k], use)
+    return most
 
 
 def _filled(program: Program, kind: int, level: FloatArray, pick: np.ufunc) -> float:

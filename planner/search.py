@@ -29,7 +29,7 @@ from .boxes import LOWEST, Box, Point
 from .goal import Goal
 from .links import with_own_traffic
 from .program import Program
-from .queues import holds, reachable
+from .queues import fullest_links, holds, reachable
 from .solver.clock import Clock
 from .solver.confirm import all_choices, choices
 from .solver.core import PROVEN_GAP
@@ -107,7 +107,7 @@ class Search:
             return Infeasible(None, "search", self.clock.seconds) if self.x is None else None
         middle = start if self.x is None else self.level
         lowest, highest = reachable(self.program, middle)
-        full = np.full_like(self.program.link_use, self.program.policy.server_utilisation)
+        full = fullest_links(self.program)
         ties, heap, closed = itertools.count(), list[Open](), math.inf
 
         def add(low: Point, high: Point, least: float) -> float:
