@@ -100,9 +100,48 @@ def dump_json(contract: BaseModel) -> str:
     return contract.model_dump_json(indent=2) + "\n"
 
 
+FOR_PEOPLE = "for people"
+"""Context of a dump that people read: a contract may leave out what is as usual."""
+
+
+class _Flow(dict[str, Any]):
+    """A mapping that is written on one line: {key: value, ...}."""
+
+
+class _Dumper(yaml.CSafeDumper):
+    pass
+
+
+_Dumper.add_representer(
+    _Flow,
+    lambda dumper, data: dumper.represent_mapping(
+        "tag:yaml.org,2002:map", data.items(), flow_style=True
+    ),
+)
+
+
+def _compact(value: Any, listed: bool = False) -> Any:
+    """With mappings of plain values inside of a list's entries on one line."""
+    if isinstance(value, list):
+        return [_compact(item, isinstance(item, dict)) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _Flow(item) if listed and _plain(item) else _compact(item)
+        for key, item in value.items()
+    }
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, dict) and not any(
+        isinstance(item, dict | list) for item in value.values()
+    )
+
+
 def dump_yaml(contract: BaseModel, exclude_none: bool = True) -> str:
-    data = contract.model_dump(mode="json", exclude_none=exclude_none)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    data = contract.model_dump(mode="json", exclude_none=exclude_none, context=FOR_PEOPLE)
+    compact = _compact(data)
+    return yaml.dump(compact, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def write_contract(contract: BaseModel, path: Path) -> None:

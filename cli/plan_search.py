@@ -137,5 +137,5 @@ def standing(progress: Progress) -> str:
     bound = f"bound {progress.bound:,.5g}" if math.isfinite(progress.bound) else "no bound yet"
     if not math.isfinite(progress.value):
         return f"no plan yet, {bound}"
-    gap = f", gap {progress.gap:.2%}" if math.isfinite(progress.gap) else ""
+    gap = f", gap {progress.gap:.2%}" if progress.gap < 1 else ""
     return f"best {progress.value:,.5g}, {bound}{gap}"

@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
-from ..catalog.files import Contract, read_contract
+from ..catalog.files import FOR_PEOPLE, Contract, read_contract
 from ..errors import PlanError
 from ..profiler.costs import Codec, ServerSide
 from ..profiler.placement import HeadOn, Placement
@@ -17,6 +24,11 @@ from ..profiler.profile import ProfileSettings
 from .names import member_name
 
 Strategy = Literal["static", "memory-only", "optimized"]
+USUAL = {
+    **{"class_size": 1, "first": 1, "count": 1, "top": 0},
+    **{"head": "device", "checkpointing": False, "micro_batches": 1},
+}
+"""Of an entry: what a file for people leaves out."""
 STRATEGIES: tuple[Strategy, ...] = ("static", "memory-only", "optimized")
 
 
@@ -76,6 +88,15 @@ class ClientPlan(Contract):
     """The deepest split that this device's own limits allow."""
     memory_limit_bytes: PositiveInt
     predicted: Prediction
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(
+        self, dump: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        data: dict[str, Any] = dump(self)
+        if info.context != FOR_PEOPLE:
+            return data
+        return {key: value for key, value in data.items() if USUAL.get(key) != value}
 
     @property
     def placement(self) -> Placement:
