@@ -1,33 +1,181 @@
-"""Why no plan exists, in plain words, and which change would be enough."""
+"""Why no plan exists, in plain words, and which changes would be enough.
+
+Every change that is printed has been applied to the fleet, and a plan was found.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from ..errors import InfeasibleError
+from ..errors import FlexpError, InfeasibleError
+from ..profiler.profile import Profile
+from .change import Change
+from .client_groups import group_clients
+from .elastic import least_excess
 from .fleet import ResolvedClient, ResolvedFleet
-from .menu import Menu
-from .predict import broken_limits, predict_step
-from .solver.solve import Infeasible
+from .goal import Sum
+from .objective import ABSENT, parse_objective
+from .plan import Plan
+from .queues import cheapest_levels
+from .search import Search
+from .shared import diagnose_shared, leave_out
+from .solve import NoPlan, Wanted, find_plan, prepare
+from .solver.clock import Clock
+from .stuck import Group, Stuck
+from .value import DEFAULT_CURVE
 
-if TYPE_CHECKING:
-    from .solve import Task
+SHOWN = 5
+"""Groups of equal clients that are explained one by one; the others are counted."""
+SECONDS = 2.0
+"""For each plan that is tried."""
+QUICK_SECONDS = 0.5
+"""For a choice without proof, of the many that are tried while the least change is sought."""
+LARGE = 2000
+"""Entries of a fleet whose changes are not tried one by one."""
+PATIENCE = (1.0, 1.01, 1.03, 1.1, 1.3, 2.0)
+"""By which a deadline is lengthened further, as waiting at the server asks for."""
+
+Option = tuple[Change, ...]
+"""Changes that are enough together."""
 
 
-def explain_clients(
-    menu: Menu, fleet: ResolvedFleet, stuck: Sequence[ResolvedClient]
-) -> InfeasibleError:
-    """The error for clients of which no variant keeps their own limits."""
-    lines = []
-    for client in stuck:
-        variant, demand = menu.variants[-1], menu.demands[-1]
-        step = predict_step(demand, variant, client, fleet.server)
-        found = broken_limits(demand, variant, step, client, fleet.policy, menu.round_samples)
-        lines.append(f"{client.name}: " + "; ".join(f"{text} ({label})" for label, text in found))
-    return InfeasibleError("\n".join(lines))
+@dataclass(frozen=True)
+class Remedy:
+    who: str
+    """The client, or "" for the fleet."""
+    options: tuple[Option, ...]
+    """Any one of them is enough."""
+
+    @property
+    def text(self) -> str:
+        texts = [" and ".join(change.text for change in option) for option in self.options]
+        if len(texts) > 1:
+            words = "any one of these is enough: " + "; or ".join(texts)
+        elif len(self.options[0]) > 1:
+            words = f"no single change is enough: {texts[0]}"
+        else:
+            words = texts[0]
+        return f"{self.who}: {words}" if self.who else words
 
 
-def explain_shared(task: Task, found: Infeasible) -> InfeasibleError:
-    """The error for a fleet whose clients each have a variant, but not all of them at once."""
-    return InfeasibleError("the fleet's shared limits can't be kept together")
+@dataclass(frozen=True)
+class Diagnosis:
+    reasons: tuple[str, ...]
+    remedies: tuple[Remedy, ...]
+    """All of them are needed."""
+
+    @property
+    def error(self) -> InfeasibleError:
+        hint = "\n".join(remedy.text for remedy in self.remedies)
+        return InfeasibleError("\n".join(self.reasons), hint)
+
+
+def diagnose(
+    profiles: Mapping[int, Profile], fleet: ResolvedFleet, stuck: Sequence[ResolvedClient]
+) -> Diagnosis:
+    """`stuck`: the clients of which no variant keeps their own limits; none: the shared limits
+    can't be kept. Optional clients count as left out."""
+    required = tuple(client for client in fleet.clients if not client.optional)
+    fleet = fleet.model_copy(update={"clients": required})
+    return _Doctor(profiles).clients(fleet, stuck) if stuck else _Doctor(profiles).shared(fleet)
+
+
+class _Doctor:
+    def __init__(self, profiles: Mapping[int, Profile]) -> None:
+        self.profiles = profiles
+
+    def works(self, fleet: ResolvedFleet) -> bool:
+        return isinstance(self._plan(fleet), Plan)
+
+    def has_choice(self, fleet: ResolvedFleet) -> bool:
+        """Whether a choice is soon found; there is no proof in a no."""
+        task, clock = prepare(self.profiles, fleet), Clock(QUICK_SECONDS)
+        builder = task.builder(parse_objective("total"), DEFAULT_CURVE)
+        if len(builder.stuck()):
+            return False
+        program = builder.build(None)
+        search = Search(Sum(0, clock), program, clock, None)
+        search.find(cheapest_levels(program, 0, clock))
+        return search.x is not None
+
+    def _plan(self, fleet: ResolvedFleet, objective: str = "total") -> Plan | NoPlan | None:
+        wanted = Wanted(objective=objective, time_limit_seconds=SECONDS)
+        try:
+            return find_plan(self.profiles, fleet, wanted)
+        except FlexpError:
+            return None
+
+    def clients(self, fleet: ResolvedFleet, stuck: Sequence[ResolvedClient]) -> Diagnosis:
+        doctor = Stuck(self.profiles, fleet)
+        groups = [
+            Group.of(group)
+            for group in group_clients(fleet.model_copy(update={"clients": tuple(stuck)}))
+        ]
+        reasons = [doctor.reason(group) for group in groups[:SHOWN]]
+        unseen = groups[SHOWN:]
+        if unseen:
+            count = sum(group.count for group in unseen)
+            reasons.append(f"and {count} more clients cannot take part")
+        hidden = {name for group in unseen for name in group.names}
+        kept = tuple(client for client in fleet.clients if client.name not in hidden)
+        fleet = fleet.model_copy(update={"clients": kept})
+        remedies = [Remedy(g.who, doctor.remedies(g)) for g in groups[:SHOWN]]
+        if len(fleet.clients) > LARGE:
+            return Diagnosis(tuple(reasons), tuple(remedies))
+        for index, group in enumerate(groups[:SHOWN]):
+            others = remedies[:index] + remedies[index + 1 :]
+            base = fleet
+            for other in others:
+                base = applied(base, other.options[0])
+            tried = [doctor.remedies(group, patience) for patience in PATIENCE]
+            enough = [
+                option
+                for versions in zip(*tried, strict=True)
+                if (option := self._first(base, versions)) is not None
+            ]
+            if enough:
+                remedies[index] = Remedy(group.who, tuple(enough))
+        for remedy in remedies:
+            fleet = applied(fleet, remedy.options[0])
+        found = self._plan(fleet)
+        if isinstance(found, NoPlan) and not found.stuck:
+            rest = self.shared(fleet)
+            reasons.append("with these changes, the fleet's shared limits are in the way:")
+            reasons += rest.reasons
+            remedies = [Remedy(r.who, r.options[:1]) for r in remedies] + list(rest.remedies)
+        return Diagnosis(tuple(reasons), tuple(remedies))
+
+    def _first(self, fleet: ResolvedFleet, versions: Sequence[Option]) -> Option | None:
+        """The first version that is enough; equal texts are tried once."""
+        distinct = {tuple(change.text for change in version): version for version in versions}
+        return next((v for v in distinct.values() if self.works(applied(fleet, v))), None)
+
+    def shared(self, fleet: ResolvedFleet) -> Diagnosis:
+        task = prepare(self.profiles, fleet)
+        program = task.builder(parse_objective("total"), DEFAULT_CURVE).build(None)
+        found = diagnose_shared(fleet, least_excess(program), self.has_choice)
+        options = [option for option in found.remedies if self.works(applied(fleet, option))]
+        fewer = self._fewest_left_out(fleet)
+        if fewer is not None:
+            options.append((fewer,))
+        remedies = (Remedy("", tuple(options)),) if options else ()
+        return Diagnosis(found.reasons, remedies)
+
+    def _fewest_left_out(self, fleet: ResolvedFleet) -> Change | None:
+        update = {"optional": True, "weight": 1.0}
+        clients = tuple(client.model_copy(update=update) for client in fleet.clients)
+        plan = self._plan(fleet.model_copy(update={"clients": clients}), ABSENT)
+        if not isinstance(plan, Plan) or not plan.clients:
+            return None
+        away: dict[str, int] = {}
+        for absent in plan.absent:
+            away[absent.name] = away.get(absent.name, 0) + absent.count
+        change = leave_out(fleet, away)
+        return change if away and self.works(change.apply(fleet)) else None
+
+
+def applied(fleet: ResolvedFleet, option: Option) -> ResolvedFleet:
+    for change in option:
+        fleet = change.apply(fleet)
+    return fleet

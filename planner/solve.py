@@ -13,8 +13,7 @@ from ..profiler.profile import Profile
 from .assign import on_machines, runs
 from .build import Builder
 from .checker import check, violations
-from .diagnose import explain_clients, explain_shared
-from .fleet import ResolvedFleet
+from .fleet import ResolvedClient, ResolvedFleet
 from .in_order import Choice, choose
 from .machines import Clients, Servers, client_arrays, server_arrays
 from .menu import Menu, make_menu
@@ -94,6 +93,15 @@ def prepare(profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> Task:
     )
 
 
+@dataclass(frozen=True)
+class NoPlan:
+    """It is proven that there is none."""
+
+    stuck: tuple[ResolvedClient, ...] = ()
+    """Clients that must take part and have no variant that keeps their own limits; none: the limits
+    that clients share can't be kept."""
+
+
 def make_plan(
     profiles: Mapping[int, Profile], fleet: ResolvedFleet, wanted: Wanted = Wanted()
 ) -> Plan:
@@ -104,6 +112,18 @@ def make_plan(
     status "feasible". Raises InfeasibleError with the reason where no plan exists, and FlexpError
     where the search ended with neither a plan nor that proof.
     """
+    found = find_plan(profiles, fleet, wanted)
+    if isinstance(found, NoPlan):
+        from .diagnose import diagnose  # it plans changed fleets
+
+        raise diagnose(profiles, fleet, found.stuck).error
+    return found
+
+
+def find_plan(
+    profiles: Mapping[int, Profile], fleet: ResolvedFleet, wanted: Wanted
+) -> Plan | NoPlan:
+    """As `make_plan`, without looking for reasons where there is no plan."""
     task = prepare(profiles, fleet)
     objectives = parse_objective(wanted.objective)
     check_known(objectives, task.clients, task.servers)
@@ -117,12 +137,14 @@ def make_plan(
         ) from None
 
 
-def _plan(task: Task, objectives: tuple[Objective, ...], wanted: Wanted, clock: Clock) -> Plan:
+def _plan(
+    task: Task, objectives: tuple[Objective, ...], wanted: Wanted, clock: Clock
+) -> Plan | NoPlan:
     fleet, optional = task.fleet, np.array([task.fleet.clients[i].optional for i in task.order])
     stuck = task.builder(objectives, wanted.curve).stuck()
     required = [fleet.clients[task.order[index]] for index in stuck if not optional[index]]
     if required:
-        raise explain_clients(task.menu, fleet, required)
+        return NoPlan(tuple(required))
     away = optional if len(stuck) else None
     found = _first_that_fits(task, objectives, wanted, clock, away)
     if isinstance(found, Infeasible) and away is None and optional.any():
@@ -130,9 +152,7 @@ def _plan(task: Task, objectives: tuple[Objective, ...], wanted: Wanted, clock: 
     if away is not None and isinstance(found, Infeasible):
         objectives = (*parse_objective(ABSENT), *objectives)
         found = _first_that_fits(task, objectives, wanted, clock, away)
-    if isinstance(found, Infeasible):
-        raise explain_shared(task, found)
-    return found
+    return NoPlan() if isinstance(found, Infeasible) else found
 
 
 def _first_that_fits(

@@ -1,0 +1,258 @@
+"""Why a fleet has no plan though each of its clients has a choice: the limits that clients share.
+
+Each limit is relaxed alone, as far as one could want: those with which a plan exists are each
+enough, and the least change that is enough is sought by solving again. Where no limit alone is
+enough, the fewest that are enough together. Leaving out the fewest clients is the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..catalog.units import format_bit_rate, format_bytes, format_seconds
+from .change import (
+    Change,
+    bit_rate_up,
+    bytes_up,
+    codec_change,
+    format_speed,
+    policy_change,
+    seconds_up,
+    server_change,
+    speed_up,
+    with_link,
+    with_memory,
+    with_speed,
+)
+from .elastic import Excess
+from .fleet import ResolvedFleet, ResolvedServer
+from .predict import C7
+from .program import C4, C5_COMPUTE, C6_DOWN, C6_UP
+
+MOST = 1000.0
+"""By which a limit is relaxed to see whether it matters."""
+PRECISION = 0.003
+MOST_UTILISATION = 0.95
+MARGINS = (1.0, 1.005, 1.02, 1.1)
+"""Added to a change until a plan with it exists: equal servers are planned as one large one."""
+
+Oracle = Callable[[ResolvedFleet], bool]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A shared limit and how it can be raised."""
+
+    label: str
+    row: str
+    """Name of the program's row; "" for the deadline."""
+    reason: Callable[[float], str]
+    """In words, where `factor` times as much would be enough."""
+    change: Callable[[float], Change]
+    """To at least `factor` times as much."""
+
+
+def limits(fleet: ResolvedFleet) -> tuple[Limit, ...]:
+    found = [one for k, server in enumerate(fleet.servers) for one in _of_server(fleet, server, k)]
+    deadline = fleet.policy.step_deadline_seconds
+    if deadline is not None:
+        before = format_seconds(deadline)
+
+        def text(factor: float) -> str:
+            return (
+                f"step deadline ({C7}): each client alone keeps {before}, but waiting at the "
+                f"server and on its link makes it at least {seconds_up(factor * deadline)[0]}"
+            )
+
+        def change(factor: float) -> Change:
+            longer, seconds = seconds_up(factor * deadline)
+            return policy_change(
+                f"a step deadline of {longer} instead of {before}", step_deadline_seconds=seconds
+            )
+
+        found.append(Limit(C7, "", text, change))
+    return tuple(found)
+
+
+def _of_server(fleet: ResolvedFleet, server: ResolvedServer, kind: int) -> Sequence[Limit]:
+    name, members = server.name, fleet.members
+    whose = "the server" if len(fleet.servers) == 1 and server.count == 1 else name
+    each = " each" if server.count > 1 else ""
+    usable, speed = server.device.usable_memory_bytes, server.device.training_flops_per_second
+
+    def limit(
+        label: str,
+        what: str,
+        now: float,
+        written: Callable[[float], str],
+        up: Callable[[float], tuple[str, float]],
+        change: Callable[[ResolvedServer, float], ResolvedServer],
+        short: str,
+    ) -> Limit:
+        def at(factor: float) -> Change:
+            text, value = up(factor * now)
+            return server_change(
+                f"{text} {short} of {name}{each} instead of {written(now)}",
+                name,
+                lambda s: change(s, value),
+            )
+
+        def reason(factor: float) -> str:
+            return (
+                f"{what} ({label}): {members} clients need at least {up(factor * now)[0]}{each}; "
+                f"{whose} has {written(now)}"
+            )
+
+        return Limit(label, f"{label}[{kind}]", reason, at)
+
+    return (
+        limit(
+            *(C4, f"memory of {whose}", usable, format_bytes, bytes_up),
+            lambda s, value: with_memory(s, int(value)),
+            "of usable memory",
+        ),
+        limit(
+            *(C5_COMPUTE, f"compute of {whose}", speed, format_speed, speed_up),
+            with_speed,
+            "for the accelerator",
+        ),
+        limit(
+            *(C6_UP, f"link from {whose} to the clients", server.link.up_bits_per_second),
+            *(format_bit_rate, bit_rate_up),
+            lambda s, value: with_link(s, up_bits_per_second=value),
+            "up for the link",
+        ),
+        limit(
+            *(C6_DOWN, f"link from the clients to {whose}", server.link.down_bits_per_second),
+            *(format_bit_rate, bit_rate_up),
+            lambda s, value: with_link(s, down_bits_per_second=value),
+            "down for the link",
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Shared:
+    reasons: tuple[str, ...]
+    remedies: tuple[tuple[Change, ...], ...]
+    """Any one of them is enough; each is all of its changes together."""
+
+
+def diagnose_shared(fleet: ResolvedFleet, excess: Excess, oracle: Oracle) -> Shared:
+    """`oracle` says whether a fleet has a plan; a wrong no makes the answer larger, not wrong."""
+    every = sorted(limits(fleet), key=lambda one: one.row not in excess.rows)
+    enough = [one for one in every if oracle(one.change(MOST).apply(fleet))]
+    if enough:
+        factors = [_least(fleet, one, excess, oracle) for one in enough]
+        lines = [one.reason(factor) for one, factor in zip(enough, factors, strict=True)]
+        clash = "these limits can't be kept together; any one of them with more room is enough"
+        return Shared(
+            tuple([clash, *lines] if len(lines) > 1 else lines),
+            tuple(
+                (_confirmed(fleet, one, factor, oracle),)
+                for one, factor in zip(enough, factors, strict=True)
+            )
+            + tuple((change,) for change in _policies(fleet, enough, oracle)),
+        )
+    together = list(every)
+    if not oracle(_all(together, fleet)):
+        return Shared(("the fleet's shared limits can't be kept together",), ())
+    for one in reversed(every):
+        rest = [other for other in together if other is not one]
+        if oracle(_all(rest, fleet)):
+            together = rest
+    changed, changes, lines = fleet, [], []
+    for index, one in enumerate(together):
+        with_rest = _Others(tuple(together[index + 1 :]), oracle)
+        factor = _least(changed, one, excess, with_rest)
+        last = _confirmed(changed, one, factor, with_rest)
+        changes.append(last)
+        lines.append(one.reason(factor))
+        changed = last.apply(changed)
+    head = "no single limit with more room is enough, these are needed together"
+    return Shared((head, *lines), (tuple(changes),))
+
+
+@dataclass(frozen=True)
+class _Others:
+    """The oracle of a fleet with some limits relaxed."""
+
+    relaxed: tuple[Limit, ...]
+    oracle: Oracle
+
+    def __call__(self, fleet: ResolvedFleet) -> bool:
+        return self.oracle(_all(self.relaxed, fleet))
+
+
+def _all(relaxed: Sequence[Limit], fleet: ResolvedFleet) -> ResolvedFleet:
+    for one in relaxed:
+        fleet = one.change(MOST).apply(fleet)
+    return fleet
+
+
+def _least(fleet: ResolvedFleet, one: Limit, excess: Excess, oracle: Oracle) -> float:
+    """The least factor that is enough, to PRECISION; `excess` says where to begin."""
+    guess = excess.rows.get(one.row, 1.0) if one.row else excess.deadline
+    low, high = 1.0, max(guess, 1.0) * (1 + PRECISION)
+
+    def enough(factor: float) -> bool:
+        return oracle(one.change(factor).apply(fleet))
+
+    while high < MOST and not enough(high):
+        low, high = high, 1 + 2 * (high - 1) + 0.05
+    below = min(guess * (1 - PRECISION), high)
+    if below > low and not enough(below):
+        low = below
+    while high - low > PRECISION * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return min(high, MOST)
+
+
+def _confirmed(fleet: ResolvedFleet, one: Limit, factor: float, oracle: Oracle) -> Change:
+    for margin in MARGINS:
+        change = one.change(factor * margin)
+        if oracle(change.apply(fleet)):
+            return change
+    return one.change(MOST)
+
+
+def _policies(fleet: ResolvedFleet, enough: Sequence[Limit], oracle: Oracle) -> list[Change]:
+    """Rules that may be eased instead: a fuller server, a codec with fewer bytes."""
+    labels, policy, found = {one.label for one in enough}, fleet.policy, []
+    if labels & {C5_COMPUTE, C6_UP, C6_DOWN}:
+        now = policy.server_utilisation
+        for percent in range(int(now * 100) + 1, int(MOST_UTILISATION * 100) + 1):
+            share = percent / 100
+            text = f"server_utilisation {share:g} instead of {now:g}"
+            change = policy_change(text, server_utilisation=share)
+            if share > now and oracle(change.apply(fleet)):
+                found.append(change)
+                break
+    if labels & {C6_UP, C6_DOWN} and "int8" not in policy.allowed_codecs:
+        change = codec_change(policy, "int8")
+        if oracle(change.apply(fleet)):
+            found.append(change)
+    return found
+
+
+def leave_out(fleet: ResolvedFleet, away: Mapping[str, int]) -> Change:
+    """Without some members of some entries, {name: how many}."""
+    parts = [
+        name if entry.count == 1 else f"{away[name]} of the {entry.count} {name}"
+        for entry in fleet.clients
+        if (name := entry.name) in away
+    ]
+    shown = parts if len(parts) <= 5 else [*parts[:4], f"{len(parts) - 4} more"]
+    names = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+    def apply(fleet: ResolvedFleet) -> ResolvedFleet:
+        left = [
+            client.model_copy(update={"count": client.count - away.get(client.name, 0)})
+            for client in fleet.clients
+            if client.count > away.get(client.name, 0)
+        ]
+        return fleet.model_copy(update={"clients": tuple(left)})
+
+    return Change(f"leaving out {sum(away.values())} of {fleet.members} clients: {names}", apply)
