@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .plan_display import SHOWN, seconds
-from .plan_rows import rows
+from .plan_rows import Row, rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,18 +24,19 @@ LEGEND = (
 GAP = 0.08
 
 
-def bars(made: Plan) -> list[tuple[str, int, ClientPlan]]:
-    """(name, devices, one of their entries): clients, or where there are many the placements of
-    each class, the largest first."""
+def bars(made: Plan) -> list[Row]:
+    """Clients, or where there are many the placements of each class, the largest first."""
     if made.devices <= SHOWN:
-        return [(row.name, 1, row.first) for row in rows(made, "client")]
+        return rows(made, "client")
     found = []
     for row in rows(made, "class"):
         placements: dict[object, list[ClientPlan]] = {}
         for entry in row.entries:
             placements.setdefault(entry.placement, []).append(entry)
-        parts = [(row.name, sum(e.count for e in same), same[0]) for same in placements.values()]
-        found += sorted(parts, key=lambda part: -part[1])
+        parts = [
+            Row(row.name, sum(e.count for e in same), tuple(same)) for same in placements.values()
+        ]
+        found += sorted(parts, key=lambda part: -part.count)
     return found
 
 
@@ -65,19 +66,19 @@ def draw(made: Plan, suffix: str) -> bytes:
     return file.getvalue()
 
 
-def _draw_bars(axes: Axes, made: Plan, shown: list[tuple[str, int, ClientPlan]]) -> None:
+def _draw_bars(axes: Axes, made: Plan, shown: list[Row]) -> None:
     from matplotlib.patches import Patch
 
     units = made.blocks + 2
     gap = GAP if made.blocks <= 48 else 0
-    for height, (_, _, entry) in enumerate(shown):
-        lefts, colors = zip(*parts(entry, made.blocks), strict=True)
+    for height, row in enumerate(shown):
+        lefts, colors = zip(*parts(row.first, made.blocks), strict=True)
         axes.barh([height] * units, [1 - gap] * units, 0.75, lefts, color=colors, align="center")
-        text = f"{seconds(entry.predicted.step_seconds)} s a step"
+        text = f"{seconds(row.mean('step_seconds'))} s a step"
         axes.text(units + 0.1, height, text, verticalalignment="center")
     axes.set_yticks(
         range(len(shown)),
-        [name + (f" × {count:,}" if count > 1 else "") for name, count, _ in shown],
+        [row.name + (f" × {row.count:,}" if row.count > 1 else "") for row in shown],
     )
     every = max(1, made.blocks // 12)
     blocks = list(range(1, made.blocks + 1, every))

@@ -154,7 +154,7 @@ def test_bars_of_large_fleets_are_the_placements_of_classes(plan: Plan) -> None:
         {"name": "pi", "class_size": 90, "count": 30, "depth": 1},
         {"name": "pi", "class_size": 90, "first": 31, "count": 60, "depth": 3},
     )
-    found = [(name, count, entry.depth) for name, count, entry in plan_plot.bars(many)]
+    found = [(row.name, row.count, row.first.depth) for row in plan_plot.bars(many)]
     assert found == [("pi", 60, 3), ("pi", 30, 1)]
 
 
