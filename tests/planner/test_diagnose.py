@@ -97,3 +97,38 @@ def test_optional_clients_are_not_in_the_way(profile: Profile) -> None:
         {16: profile}, made.model_copy(update={"clients": (made.clients[0], optional)})
     )
     assert [absent.name for absent in plan.absent] == ["tab"]
+
+
+FIVE = [(f"c{i}", device(gflops=30), link(up=100, down=100, rtt=0)) for i in range(5)]
+WIDE = link(up=10_000, down=10_000)
+SHARED: dict[str, tuple[ResolvedFleet, tuple[str, ...], tuple[str, ...]]] = {
+    # case -> (fleet, beginnings of the reasons, words of the changes)
+    "server memory": (
+        fleet(FIVE, (device(gflops=900, usable_mib=500), WIDE)),
+        ("memory of the server (C4_server_memory): 5 clients need at least 621 MiB; ",),
+        ("621 MiB of usable memory", "leaving out 3 of 5 clients"),
+    ),
+    "a deadline that only waiting exceeds": (
+        fleet(FIVE, (device(gflops=120), WIDE), step_deadline_seconds=1.25),
+        (
+            "these limits can't be kept together",
+            "compute of the server (C5_server_compute)",
+            "step deadline (C7_step_deadline): each client alone keeps 1.25 s, but waiting",
+        ),
+        ("for the accelerator", "a step deadline of", "leaving out 2 of 5 clients"),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SHARED)
+def test_shared_limits(profile: Profile, case: str) -> None:
+    made, reasons, words = SHARED[case]
+    found = diagnose({16: profile}, made, ())
+    assert len(found.reasons) == len(reasons)
+    for line, beginning in zip(found.reasons, reasons, strict=True):
+        assert line.startswith(beginning)
+    (remedy,) = found.remedies
+    for option, word in zip(remedy.options, words, strict=True):
+        assert word in option[0].text
+        assert make_plan({16: profile}, applied(made, option)).clients
