@@ -23,6 +23,7 @@ from . import (
     profile,
     quickstart,
     render,
+    runs,
     schema,
     train,
 )
@@ -100,6 +101,7 @@ app.command()(plan.plan)
 app.command()(train.train)
 app.command()(predict.predict)
 app.command()(export.export)
+app.command()(runs.runs)
 app.command()(schema.schema)
 app.add_typer(fleet.fleet, name="fleet")
 app.add_typer(catalog.catalog, name="catalog")

@@ -89,7 +89,7 @@ def train(
             "--steps",
             min=1,
             show_default="the plan's",
-            help="Steps of each client, at most the plan's.",
+            help="Rounds, at most the plan's: steps of a client at the profile's batch.",
             rich_help_panel=RATES,
         ),
     ] = None,
@@ -129,6 +129,16 @@ def train(
             show_default="40",
             help="Steps, of all clients together, between two checkpoints.",
             rich_help_panel=RATES,
+        ),
+    ] = None,
+    evaluate_every: Annotated[
+        int | None,
+        typer.Option(
+            "--evaluate-every",
+            min=1,
+            show_default="before and after training",
+            help="Steps of a client between two measurements of its accuracy.",
+            rich_help_panel=SEEN,
         ),
     ] = None,
     on_bad_numbers: Annotated[
@@ -212,6 +222,7 @@ def train(
         "alignment": alignment,
         "seed": seed,
         "checkpoint_every": checkpoint_every,
+        "evaluate_every": evaluate_every,
         "on_bad_numbers": on_bad_numbers,
     }
     order = Order(

@@ -22,6 +22,8 @@ class Standing:
     """One client."""
 
     depth: int
+    steps: int
+    """To be taken."""
     step: int
     """Steps behind it."""
     loss: float | None = None
@@ -48,17 +50,16 @@ class Board:
     """All clients, in the plan's order; bytes and waiting since this process began."""
 
     blocks: int = 1
-    steps: int = 1
-    """Of each client."""
     bad_numbers_stop: bool = True
     clients: dict[str, Standing] = field(default_factory=dict)
 
     def begin(self, start: Start) -> None:
-        self.blocks, self.steps = start.plan.blocks, start.settings.steps
+        self.blocks = start.plan.blocks
         self.bad_numbers_stop = start.settings.on_bad_numbers == "stop-client"
         self.clients = {
             entry.name: Standing(
                 depth=entry.depth,
+                steps=start.clients[entry.name].steps,
                 step=start.clients[entry.name].next_step,
                 stopped=start.clients[entry.name].stopped is not None,
             )
@@ -79,7 +80,7 @@ class Board:
         one = self.clients[client]
         loss = "no loss" if one.loss is None else f"loss {one.loss:.3f}"
         return (
-            f"{client}: step {one.step} of {self.steps}, depth {one.depth}, {loss}, "
+            f"{client}: step {one.step} of {one.steps}, depth {one.depth}, {loss}, "
             f"↑{one.up_bytes / 1e6:.1f} ↓{one.down_bytes / 1e6:.1f} MB, "
             f"waited {one.waiting_seconds:.1f} s{_remark(one)}"
         )
@@ -95,12 +96,12 @@ class Board:
             made.add_row(
                 escape(name),
                 render.depth_bar(one.depth, self.blocks),
-                f"{one.step}/{self.steps}",
+                f"{one.step}/{one.steps}",
                 "" if one.loss is None else f"{one.loss:.3f}",
                 f"{one.up_bytes / 1e6:.1f}, {one.down_bytes / 1e6:.1f}",
                 f"{one.waiting_seconds:.1f}",
                 _remark(one).removeprefix(", "),
-                style="dim" if one.stopped or one.step == self.steps else None,
+                style="dim" if one.stopped or one.step == one.steps else None,
             )
         hidden = list(self.clients.values())[rows:]
         if hidden:

@@ -52,7 +52,7 @@ class View:
         self.training = True
         self.board.add(record)
         self._update("training", record.step + 1, total)
-        clients, steps = len(self.board.clients), self.board.steps
+        clients, steps = len(self.board.clients), self.board.clients[record.client].steps
         lines = PLAIN_LINES if clients <= MANY else max(1, PLAIN_LINES * MANY // clients)
         done = record.client_step + 1
         if done * lines // steps > (done - 1) * lines // steps:

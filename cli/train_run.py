@@ -113,8 +113,7 @@ def _new(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextData]:
     plan = read_plan(order.plan).expanded()
     if given.get("steps", 0) > plan.steps_per_client:
         raise PlanError(
-            f"--steps: the plan promises {plan.steps_per_client} steps a client, found "
-            f"{given['steps']}",
+            f"--steps: the plan promises {plan.steps_per_client} rounds, found {given['steps']}",
             "raise policy.steps_per_client in the fleet file and plan again",
         )
     check_model(plan, given.get("model", plan.model))
@@ -134,7 +133,7 @@ def _resumed(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextDa
     check_not_complete(order.folder)
     plan, settings = reopen(order.folder, order.plan)
     if order.new_plan is not None:
-        plan = read_plan(order.new_plan)
+        plan = read_plan(order.new_plan).expanded()
     settings = with_changes(settings, order.given)
     columns = columns_read(settings.columns, settings.partition)
     data = load_data(settings.data, columns, fetch, plan.settings.task)

@@ -26,7 +26,7 @@ def show_summary(summary: Summary, folder: Path) -> None:
         ">loss",
         ">up, down MB",
         ">of plan",
-        title=f"{summary.model} on {summary.data}, {summary.steps} steps a client",
+        title=f"{summary.model} on {summary.data}, {summary.steps} rounds",
     )
     for name, client in summary.clients.items():
         measured = client.up_bytes_per_step.measured + client.down_bytes_per_step.measured
@@ -58,7 +58,7 @@ def _lines(summary: Summary, folder: Path) -> Iterator[str]:
     from ..catalog.units import format_bytes, format_seconds
 
     for name, client in summary.clients.items():
-        yield from _troubles(name, client, summary.steps)
+        yield from _troubles(name, client)
     yield (
         f"this machine    {format_seconds(summary.wall_seconds)}, peak memory "
         f"{format_bytes(summary.peak_memory_bytes)} for the server and all clients"
@@ -76,7 +76,8 @@ def _lines(summary: Summary, folder: Path) -> Iterator[str]:
         yield f"try it          flexp export {folder} {first} -o model"
 
 
-def _troubles(name: str, client: ClientSummary, steps: int) -> Iterator[str]:
+def _troubles(name: str, client: ClientSummary) -> Iterator[str]:
+    steps = client.steps_planned
     if client.stopped is not None:
         yield f"stopped         {client.stopped}; {client.steps} of {steps} steps were taken"
     elif client.skipped_steps:

@@ -24,6 +24,7 @@ from .evaluate import TestSets
 from .image_batches import ImageBatcher
 from .partition import Partition, divide
 from .records import TrainSettings
+from .schedule import steps_of
 from .server import Server, ServerSettings
 from .server_head import HeadSettings, ServerHead
 from .split import shared_copy
@@ -46,6 +47,13 @@ class Job:
     train: dict[str, Encoded]
     tests: TestSets
     batcher: Batcher
+
+    def set_steps(self, client: str, steps: int) -> None:
+        """How many steps the client will run, which its learning rates follow."""
+        own, seat = self.clients[client], self.server.seats[client]
+        own.settings, seat.steps = replace(own.settings, steps=steps), steps
+        if seat.head is not None:
+            seat.head.settings = replace(seat.head.settings, steps=steps)
 
     def head(self, client: str) -> nn.Module:
         """The client's head, wherever it is."""
@@ -181,13 +189,15 @@ def _clients(
     head_settings = HeadSettings(
         learning_rate=settings.head_rate, steps=settings.steps, optimizer=plan.settings.optimizer
     )
-    clients = {}
+    clients, steps = {}, steps_of(plan, settings.steps)
     for entry in plan.clients:
+        own_steps = steps[entry.name]
         model, head = with_own_head(shared_copy(template)), None
         if entry.head == "server":
-            head = ServerHead(entry.name, with_own_head(remote), server.middle, head_settings)
-        server.admit(entry.name, entry.depth, entry.top, head, entry.codec)
+            own_head = replace(head_settings, steps=own_steps)
+            head = ServerHead(entry.name, with_own_head(remote), server.middle, own_head)
+        server.admit(entry.name, entry.depth, entry.top, head, entry.codec, own_steps)
         wire = Wire(entry.name, server.handle, entry.codec, bounds=bounds)
-        own_settings = replace(client_settings, micro_batches=entry.micro_batches)
+        own_settings = replace(client_settings, steps=own_steps, micro_batches=entry.micro_batches)
         clients[entry.name] = Client(entry.name, model, entry.placement, wire, own_settings)
     return clients

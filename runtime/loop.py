@@ -10,14 +10,14 @@ from ..errors import RunError, StepError
 from . import checkpoint
 from .assemble import Job
 from .batches import batch_indices
-from .evaluate import Accuracy, evaluate
+from .evaluate import Accuracy, accuracy, evaluate
 from .export import export_client
 from .job_tensors import capture, restore
 from .metrics import MetricsLog, read_metrics
 from .observer import Observer, Start
 from .records import StepRecord, Summary, TrainSettings
 from .run_folder import CHECKPOINTS, CLIENTS, METRICS, PLAN, SUMMARY, begin, resume_command
-from .schedule import Arrival, Pace, arrivals
+from .schedule import Arrival, Pace, arrivals, steps_of
 from .state import ClientState, Move, RunState
 from .statistics import describe
 from .summary import summarise
@@ -47,10 +47,11 @@ class Run:
         self.steps_done = 0
         self.saved_steps: int | None = None
         self.before: dict[str, Accuracy] = {}
-        self.clients = {name: ClientState() for name in job.clients}
+        steps = steps_of(job.plan, settings.steps)
+        self.clients = {name: ClientState(steps=steps[name]) for name in job.clients}
         self.fleet_seconds = 0.0
         self.moves: tuple[Move, ...] = ()
-        self.batches = {c.name: c.batch or job.plan.settings.batch for c in job.plan.clients}
+        self.batches = {client.name: client.batch for client in job.plan.clients}
         self.statistics = describe(job.partition, job.train, job.batcher.length)
         self.waiting: dict[str, Waiting] = {}
         for name, client in job.clients.items():
@@ -80,6 +81,7 @@ class Run:
         for name, client in self.clients.items():
             self.job.server.seats[name].applied = client.applied
             self.job.clients[name].wire.traffic = Traffic(**client.traffic)
+            self.job.set_steps(name, client.steps)
         self._tell()
 
     def _tell(self) -> None:
@@ -101,8 +103,9 @@ class Run:
             for entry in self.job.plan.clients
         }
         begin_at = {name: client.next_step for name, client in self.clients.items()}
-        total = self.settings.steps * len(self.clients)
-        for arrival in arrivals(paces, self.settings.steps, begin_at):
+        steps = {name: client.steps for name, client in self.clients.items()}
+        total = sum(steps.values())
+        for arrival in arrivals(paces, steps, begin_at):
             if self.clients[arrival.client].stopped is not None:
                 continue
             self._stop_if_asked()
@@ -133,7 +136,7 @@ class Run:
             self.settings,
             records=read_metrics(self.folder / METRICS),
             statistics=self.statistics,
-            stopped={name: client.stopped for name, client in self.clients.items()},
+            clients=self.clients,
             moves=self.moves,
             before=self.before,
             after=after,
@@ -151,14 +154,16 @@ class Run:
             loss = self._train(arrival)
         except StepError as error:
             problem = self._excuse(error)
+        waited = waiting.seconds - waited
         return StepRecord(
             step=self.steps_done,
             client=name,
             client_step=arrival.step,
             loss=loss,
             problem=problem,
+            accuracy=self._accuracy(name) if self._due(arrival) else None,
             fleet_seconds=arrival.seconds,
-            waiting_seconds=waiting.seconds - waited,
+            waiting_seconds=waited,
             up_bytes=traffic.up_bytes - up,
             down_bytes=traffic.down_bytes - down,
         )
@@ -168,6 +173,16 @@ class Run:
         rows, seed = job.train[name], self.settings.seed
         chosen = batch_indices(len(rows), self.batches[name], arrival.step, seed, name)
         return job.clients[name].train_step(arrival.step, *job.batcher.batch(rows, chosen))
+
+    def _due(self, arrival: Arrival) -> bool:
+        """Whether accuracy is to be measured after a client's step; after the last it is anyway."""
+        every, done = self.settings.evaluate_every, arrival.step + 1
+        last = done == self.clients[arrival.client].steps
+        return every is not None and done % every == 0 and not last
+
+    def _accuracy(self, client: str) -> float:
+        rows = self.job.batcher.in_order(self.job.tests.own[client], self.batches[client])
+        return accuracy(self.job.clients[client], rows)
 
     def _excuse(self, error: StepError) -> str:
         """Apply the policy to a client whose step can't be taken; what is wrong with the step."""
@@ -224,4 +239,4 @@ class Run:
             self._stop_if_asked()
 
         self.observer.evaluated(when, 0, len(job.clients))
-        return evaluate(job.clients, job.tests, job.batcher, job.plan.settings.batch, on_client)
+        return evaluate(job.clients, job.tests, job.batcher, max(self.batches.values()), on_client)

@@ -43,7 +43,7 @@ class TrainSettings(Contract):
     test_samples: PositiveInt | None = None
     """Test rows of a client; none: all there are, at most 100."""
     steps: PositiveInt
-    """Steps of each client."""
+    """Rounds: steps of a client at the profile's batch. Smaller batches take more."""
     seed: NonNegativeInt = 0
     learning_rate: PositiveFloat = 3e-3
     """Of the adapters."""
@@ -52,6 +52,9 @@ class TrainSettings(Contract):
     """λ by block: none, constant:X, linear:X or a list."""
     checkpoint_every: PositiveInt = 40
     """Steps of all clients together between two checkpoints."""
+    evaluate_every: PositiveInt | None = None
+    """Steps of a client between two measurements of its accuracy on its own test rows; none: only
+    before and after training."""
     on_bad_numbers: OnBadNumbers = "stop-client"
     """What becomes of a client whose step can't be taken (errors.StepError)."""
 
@@ -67,6 +70,8 @@ class StepRecord(Contract):
     """Before the step; none where the step could not be taken."""
     problem: str | None = None
     """Why it could not."""
+    accuracy: NonNegativeFloat | None = None
+    """On the client's own test rows after this step, where it was measured."""
     fleet_seconds: NonNegativeFloat
     """On the planned fleet's clock, queueing left out."""
     waiting_seconds: NonNegativeFloat
@@ -88,6 +93,7 @@ class ClientSummary(Contract):
     data: DataStatistics
     before: Accuracy
     after: Accuracy
+    steps_planned: PositiveInt
     steps: NonNegativeInt
     """That were taken."""
     skipped_steps: NonNegativeInt = 0
@@ -114,6 +120,7 @@ class Summary(Contract):
     classes: tuple[str, ...]
     seed: NonNegativeInt
     steps: PositiveInt
+    """Rounds."""
     wall_seconds: NonNegativeFloat
     """Of this machine, over all sittings of a resumed run, evaluation included."""
     peak_memory_bytes: PositiveInt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -88,9 +89,9 @@ HOW = {
 
 def _accuracies(job: Job, tensors: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, float]:
     restore(job, tensors)
-    batch = job.plan.settings.batch
+    batches = {client.name: client.batch for client in job.plan.clients}
     return {
-        name: accuracy(job.clients[name], job.batcher.in_order(job.tests.own[name], batch))
+        name: accuracy(job.clients[name], job.batcher.in_order(job.tests.own[name], batches[name]))
         for name in names
     }
 
@@ -114,11 +115,16 @@ def _move(
 
 
 def _clients(state: RunState, plan: Plan) -> dict[str, ClientState]:
-    """Steps of another length begin now on the fleet's clock."""
+    """Steps of another length begin now on the fleet's clock; with another batch, as many are left
+    as the samples that are left need."""
     clients = dict(state.clients)
     for old, new in zip(state.plan.clients, plan.clients, strict=True):
+        client = clients[new.name]
+        update: dict[str, float] = {}
         if old.predicted.step_seconds != new.predicted.step_seconds:
-            client = clients[new.name]
-            pace = {"from_step": client.next_step, "from_seconds": state.fleet_seconds}
-            clients[new.name] = client.model_copy(update=pace)
+            update |= {"from_step": client.next_step, "from_seconds": state.fleet_seconds}
+        if old.batch != new.batch:
+            left = (client.steps - client.next_step) * old.batch
+            update["steps"] = client.next_step + math.ceil(left / new.batch)
+        clients[new.name] = client.model_copy(update=update)
     return clients

@@ -12,12 +12,12 @@ from .step_checks import is_finite
 LOWER = "lower the learning rates"
 
 
-def check_message(message: Message, seat: Seat, *, width: int, steps: int) -> None:
+def check_message(message: Message, seat: Seat, *, width: int) -> None:
     """Raises StepError for what the server can't or must not use: a step
     outside the run, a wrong shape, numbers that are not finite, a kind that it does not answer."""
     kind = message.kind
-    if kind is not Kind.PREDICT and not 0 <= message.step < steps:
-        raise refusal(message, f"the run has steps 0 to {steps - 1}")
+    if kind is not Kind.PREDICT and not 0 <= message.step < seat.steps:
+        raise refusal(message, f"the run has steps 0 to {seat.steps - 1}")
     if kind is Kind.BACKWARD:
         assert seat.step is not None
         flight = seat.step.flights[message.part]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from ..planner.plan import Plan
 
 
 @dataclass(frozen=True, order=True)
@@ -30,11 +33,24 @@ class Pace:
         return self.from_seconds + (step - self.from_step + 1) * self.step_seconds
 
 
+def steps_of(plan: Plan, rounds: int) -> dict[str, int]:
+    """Steps of each client in `rounds`: those with smaller batches take more.
+
+    Example: the plan has 100 rounds, and 200 steps of half the batch for a client: 7 rounds are 14.
+    """
+    return {
+        client.name: math.ceil(rounds * client.steps / plan.steps_per_client)
+        for client in plan.clients
+    }
+
+
 def arrivals(
-    paces: Mapping[str, Pace], steps: int, begin_at: Mapping[str, int] | None = None
+    paces: Mapping[str, Pace],
+    steps: Mapping[str, int],
+    begin_at: Mapping[str, int] | None = None,
 ) -> Iterator[Arrival]:
-    """The steps up to `steps` of every client in order of time, from step `begin_at[client]` on
-    (0 where nothing is said).
+    """The steps up to `steps[client]` of every client in order of time, from step
+    `begin_at[client]` on (0 where nothing is said).
 
     A pure function of its arguments: a resumed run continues in the order of an uninterrupted one.
     """
@@ -42,13 +58,13 @@ def arrivals(
     queue = [
         Arrival(pace.done_at(first), client, first)
         for client, pace in paces.items()
-        if (first := begin_at.get(client, 0)) < steps
+        if (first := begin_at.get(client, 0)) < steps[client]
     ]
     heapq.heapify(queue)
     while queue:
         arrival = heapq.heappop(queue)
         yield arrival
         following = arrival.step + 1
-        if following < steps:
+        if following < steps[arrival.client]:
             seconds = paces[arrival.client].done_at(following)
             heapq.heappush(queue, Arrival(seconds, arrival.client, following))

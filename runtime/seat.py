@@ -59,9 +59,12 @@ class Seat:
         personal: Adapter,
         learning_rate: float,
         head: ServerHead | None,
+        steps: int,
     ) -> None:
         self.span = span
         """The blocks that the server runs for the client."""
+        self.steps = steps
+        """That the client will run."""
         self.codec = codec
         self.head = head
         """None where the client has its head."""

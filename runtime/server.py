@@ -78,9 +78,11 @@ class Server:
         top: int = 0,
         head: ServerHead | None = None,
         codec: str | None = None,
+        steps: int | None = None,
     ) -> None:
         """Take a client that keeps blocks [0, depth) and the last `top`, and that leaves its head
-        here where one is given. It may come at any time.
+        here where one is given. It may come at any time. Without `codec` and `steps` of its own
+        it has those of the settings.
 
         Raises RunError where the client needs blocks that this server did not load.
         """
@@ -93,7 +95,8 @@ class Server:
             )
         personal = self._new_adapter(self._personal_linears(span))
         rate = self._personal_rate()
-        self.seats[client] = Seat(span, codec or self.settings.codec, personal, rate, head)
+        steps = steps or self.settings.steps
+        self.seats[client] = Seat(span, codec or self.settings.codec, personal, rate, head, steps)
 
     def adopt(self, client: str, personal: Adapter) -> None:
         """Give a client another personal adapter, of any ranks, on any of the blocks that it
@@ -167,6 +170,7 @@ class Server:
             masks=message.masks,
             shapes=message.shapes,
             adapters=step.adapters if step is not None else now,
+            alone=seat.alone,
         )
 
     def update(self, seat: Seat, step: int, gradients: tuple[Weights, ...]) -> None:
@@ -178,7 +182,7 @@ class Server:
             penalty = prox(seat.personal, self.settings.lambdas, seat.span.start)
         if penalty is not None:
             penalty.backward()
-        factor = learning_rate_factor(step, self.settings.steps)
+        factor = learning_rate_factor(step, seat.steps)
         if self.optimizer is not None:
             apply(self.optimizer, [self.settings.learning_rate], factor)
         if seat.optimizer is not None:

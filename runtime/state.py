@@ -12,6 +12,8 @@ from .evaluate import Accuracy
 
 
 class ClientState(Contract):
+    steps: PositiveInt
+    """That the client is to take."""
     next_step: NonNegativeInt = 0
     applied: int = -1
     """The last step whose gradient the server has applied."""

@@ -8,7 +8,7 @@ from ..profiler.process_memory import peak_resident_bytes
 from .assemble import Job
 from .evaluate import Accuracy
 from .records import ClientSummary, Promise, StepRecord, Summary, TrainSettings
-from .state import Move
+from .state import ClientState, Move
 from .statistics import DataStatistics
 
 
@@ -18,18 +18,18 @@ def summarise(
     *,
     records: list[StepRecord],
     statistics: dict[str, DataStatistics],
-    stopped: dict[str, str | None],
+    clients: dict[str, ClientState],
     moves: tuple[Move, ...],
     before: dict[str, Accuracy],
     after: dict[str, Accuracy],
     wall_seconds: float,
 ) -> Summary:
-    clients = {
+    summaries = {
         entry.name: _client(
             entry,
             [record for record in records if record.client == entry.name],
             statistics[entry.name],
-            stopped[entry.name],
+            clients[entry.name],
             before[entry.name],
             after[entry.name],
         )
@@ -46,7 +46,7 @@ def summarise(
         wall_seconds=wall_seconds,
         peak_memory_bytes=peak_resident_bytes(),
         fleet_seconds=max(record.fleet_seconds for record in records),
-        clients=clients,
+        clients=summaries,
         moves=moves,
         notes=job.partition.notes,
     )
@@ -56,7 +56,7 @@ def _client(
     entry: ClientPlan,
     records: list[StepRecord],
     statistics: DataStatistics,
-    stopped: str | None,
+    state: ClientState,
     before: Accuracy,
     after: Accuracy,
 ) -> ClientSummary:
@@ -69,9 +69,10 @@ def _client(
         data=statistics,
         before=before,
         after=after,
+        steps_planned=state.steps,
         steps=len(losses),
         skipped_steps=len(records) - len(losses),
-        stopped=stopped,
+        stopped=state.stopped,
         first_loss=_mean(losses[:tenth]),
         last_loss=_mean(losses[-tenth:]),
         waiting_seconds=sum(record.waiting_seconds for record in records),

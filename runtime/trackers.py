@@ -125,6 +125,8 @@ def step_figures(record: StepRecord) -> dict[str, float]:
         "down_bytes": record.down_bytes,
         "waiting_seconds": record.waiting_seconds,
     }
+    if record.accuracy is not None:
+        figures["accuracy_personal"] = record.accuracy
     if record.loss is not None:
         figures["loss"] = record.loss
     return {f"{name}/{record.client}": value for name, value in figures.items()}
@@ -135,6 +137,6 @@ def end_figures(summary: Summary | None) -> Iterator[tuple[int, str, float]]:
     if summary is None:
         return
     for client, result in summary.clients.items():
-        for step, accuracy in ((0, result.before), (summary.steps, result.after)):
+        for step, accuracy in ((0, result.before), (result.steps_planned, result.after)):
             yield step, f"accuracy_personal/{client}", accuracy.personal
             yield step, f"accuracy_global/{client}", accuracy.overall

@@ -104,8 +104,7 @@ def _known(server: Server, ticket: Ticket) -> bytes:
     message, seat = ticket.message, ticket.seat
     known = None if message.kind is Kind.PREDICT else seat.remembered(message)
     if known is None:
-        width, steps = server.middle.backbone.config.hidden_size, server.settings.steps
-        check_message(message, seat, width=width, steps=steps)
+        check_message(message, seat, width=server.middle.backbone.config.hidden_size)
     return known or b""
 
 

@@ -18,7 +18,7 @@ from flexp.cli.app import app
 from typer.testing import CliRunner, Result
 
 from ..runtime.conftest import small_config, word_tokenizer
-from ..runtime.jobs import CLIENTS, metrics, small_plan, with_depths, write_csv
+from ..runtime.jobs import CLIENTS, metrics, small_plan, with_depths, with_rounds, write_csv
 
 Type = Callable[[str], Result]
 
@@ -123,7 +123,7 @@ def interrupted(
 def test_an_interrupted_run_says_how_to_go_on(
     typed: Type, folder: Path, model: Path, number: signal.Signals
 ) -> None:
-    long = small_plan(model).model_copy(update={"steps_per_client": 60})
+    long = with_rounds(small_plan(model), 60)
     write_contract(long, folder / "plan.yaml")
     done = interrupted(folder, 3, number)
     assert (done.returncode, done.stdout) == (130, "")

@@ -31,8 +31,8 @@ def board(policy: str = "stop-client", clients: int = 2) -> Board:
         plan=SimpleNamespace(
             blocks=4, clients=[SimpleNamespace(name=name, depth=2) for name in names]
         ),
-        settings=SimpleNamespace(steps=10, on_bad_numbers=policy),
-        clients={name: ClientState(next_step=3) for name in names},
+        settings=SimpleNamespace(on_bad_numbers=policy),
+        clients={name: ClientState(steps=10, next_step=3) for name in names},
     )
     made = Board()
     made.begin(start)

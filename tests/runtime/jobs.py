@@ -110,6 +110,11 @@ def with_depths(plan: Plan, *depths: int, tops: tuple[int, ...] = (0, 0, 0)) -> 
     return plan.model_copy(update={"clients": tuple(clients)})
 
 
+def with_rounds(plan: Plan, rounds: int) -> Plan:
+    clients = tuple(entry.model_copy(update={"steps": rounds}) for entry in plan.clients)
+    return plan.model_copy(update={"steps_per_client": rounds, "clients": clients})
+
+
 def settings_for(plan: Plan, **changes: Any) -> TrainSettings:
     return TrainSettings(
         **{

@@ -16,7 +16,15 @@ from flexp.planner.plan import Plan
 from flexp.runtime.data import read_file
 from flexp.runtime.train import train
 
-from .jobs import Recorder, assert_same_end, metrics, settings_for, small_plan, write_csv
+from .jobs import (
+    Recorder,
+    assert_same_end,
+    metrics,
+    settings_for,
+    small_plan,
+    with_rounds,
+    write_csv,
+)
 from .processes import Process, Starter, forks, kill, spawn
 
 Checkpoint = Callable[[str], Path]
@@ -85,7 +93,7 @@ def check(
 ) -> None:
     """Kill `kills` times, every other time while a checkpoint is written, then let it end."""
     plan = small_plan(model, server_side=server_side)
-    plan = plan.model_copy(update={"steps_per_client": steps})
+    plan = with_rounds(plan, steps)
     attempt = Attempt(folder, plan)
     whole = reference(folder, plan)
     expected = metrics(whole)

@@ -42,7 +42,9 @@ STEPS = 12
 def plan_for(folder: Path, task: str, *, heads: str = "device") -> Plan:
     plan = small_plan(folder)
     settings = ProfileSettings(task=task, labels=3, batch=4, length=16, lora_rank=4)
-    clients = tuple(client.model_copy(update={"head": heads}) for client in plan.clients)
+    clients = tuple(
+        client.model_copy(update={"head": heads, "steps": STEPS}) for client in plan.clients
+    )
     blocks = load_config(str(folder)).num_hidden_layers
     return plan.model_copy(
         update={

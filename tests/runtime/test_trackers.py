@@ -31,8 +31,8 @@ def record(step: int, loss: float | None) -> StepRecord:
 
 def summary() -> Any:
     accuracy = [SimpleNamespace(personal=p, overall=o) for p, o in ((0.1, 0.2), (0.3, 0.4))]
-    ada = SimpleNamespace(before=accuracy[0], after=accuracy[1])
-    return SimpleNamespace(steps=4, clients={"ada": ada})
+    ada = SimpleNamespace(before=accuracy[0], after=accuracy[1], steps_planned=4)
+    return SimpleNamespace(clients={"ada": ada})
 
 
 EXPECTED = {
