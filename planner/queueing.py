@@ -19,8 +19,7 @@ sources do (Norros, Roberts, Simonian and Virtamo, "The superposition of variabl
 in an ATM multiplexer", IEEE JSAC 9, 1991). Its 10 is fitted to the simulation (`simulate.py`) and
 validated on other fleets (`benchmarks/queueing.py`).
 
-T rises with w, h falls with w: at most b in the level is no worse than costs at a and rows at b
-for every level from a to b.
+T rises with w and h falls with it: T at a and h at b bound all levels from a to b.
 """
 
 from __future__ import annotations
@@ -39,6 +38,11 @@ REGULARITY = 10.0
 TABLE = 2000
 """Points of the relation between wait and utilisation."""
 LEVEL_TOLERANCE = 1e-9
+BELOW = 1 - 1e-11
+"""Keeps rounding from lifting a lower bound."""
+TINY = 1e-12
+SECANT = 1e-3
+"""By how much of an interval of levels a secant reaches beyond it."""
 ROUNDS = 200
 """Of the links' and the server's figures in turn, until steps change by less than SETTLED."""
 SETTLED = 1e-9
@@ -67,6 +71,21 @@ class Demand:
         thousand share a few."""
         return np.unique(self.visit_seconds, return_inverse=True)
 
+    def take(self, columns: IntArray) -> Demand:
+        return Demand(
+            self.elsewhere_seconds[columns],
+            self.server_seconds[columns],
+            self.visit_seconds[columns],
+            self.visits[columns],
+        )
+
+    def pruning_measures(self) -> FloatArray:
+        """float64[5, N]: an option that is no larger in any of these waits no longer at any level
+        and takes no larger share of it."""
+        unloaded = self.elsewhere_seconds + self.server_seconds
+        load = self.server_seconds / unloaded
+        return np.stack([unloaded, self.server_seconds, load, self.visit_seconds, self.visits])
+
 
 def demand(elsewhere_seconds: FloatArray, visit_seconds: FloatArray) -> Demand:
     """From the seconds of each visit, float64[N, V]; a visit of 0 seconds doesn't take place."""
@@ -89,16 +108,63 @@ class Steps:
 def at_level(demand: Demand, level_seconds: float, workers: int) -> Steps:
     """Steps while a visit from outside would wait `level_seconds` at a server with `workers`
     accelerators."""
-    unloaded = demand.elsewhere_seconds + demand.server_seconds
-    waited = demand.visits * level_seconds
-    longest = unloaded + waited
+    utilisation = _utilisation(demand, level_seconds, workers)
+    seconds = _unloaded(demand) + _waited(demand, level_seconds, utilisation, workers)
+    return Steps(seconds, _share(demand.server_seconds, workers * utilisation * seconds))
+
+
+def between_levels(
+    demand: Demand, low_seconds: float, high_seconds: float, workers: int
+) -> tuple[Steps, Steps]:
+    """Figures for both ends between which straight lines run below the steps of all levels from
+    `low_seconds` to `high_seconds`.
+
+    The wait for one's own visits falls with the level, so T is at least P + V · w · (1 − own(low))
+    and at most P + V · w · (1 − own(high)). With the latter for T, h is S / (G · ρ · T) or 1, where
+    1 / ρ and 1 / T are convex (ρ is concave) and fall, and so is their product: the secant beyond
+    `high_seconds` runs below it.
+    """
+    unloaded = _unloaded(demand)
+    low = at_level(demand, low_seconds, workers)
+    if high_seconds <= low_seconds:
+        return low, low
+    high = at_level(demand, high_seconds, workers)
+    waited = low.seconds - unloaded
+    if low_seconds > TINY * high_seconds:
+        waited = waited * (high_seconds / low_seconds)
+    width = high_seconds - low_seconds
+    beyond = high_seconds + SECANT * width
+    longest = unloaded + (high.seconds - unloaded) * (beyond / high_seconds)
+    further = _share(
+        demand.server_seconds, workers * _utilisation(demand, beyond, workers) * longest
+    )
+    rise = (high.share - further) / SECANT
+    straight = (high.share < 1) & (high.share + rise < 1)
+    share = high.share + np.where(straight, rise, 0.0)
+    return Steps(low.seconds * BELOW, share * BELOW), Steps(
+        (unloaded + waited) * BELOW, high.share * BELOW
+    )
+
+
+def _unloaded(demand: Demand) -> FloatArray:
+    return demand.elsewhere_seconds + demand.server_seconds
+
+
+def _waited(
+    demand: Demand, level_seconds: float, utilisation: FloatArray, workers: int
+) -> FloatArray:
+    longest = _unloaded(demand) + demand.visits * level_seconds
+    own = _share(demand.server_seconds, workers * utilisation * longest)
+    return demand.visits * level_seconds * (1 - own)
+
+
+def _utilisation(demand: Demand, level_seconds: float, workers: int) -> FloatArray:
+    """float64[N]: ρ, concave in the level and rising."""
+    longest = _unloaded(demand) + demand.visits * level_seconds
     lengths, which = demand.distinct_visits
     open_half = _open_utilisation(level_seconds, lengths, workers)[which] / 2
     regular = REGULARITY * level_seconds / longest
-    utilisation = np.minimum(1.0, open_half + np.sqrt(open_half * (open_half + regular)))
-    own = _share(demand.server_seconds, workers * utilisation * longest)
-    seconds = unloaded + waited * (1 - own)
-    return Steps(seconds, _share(demand.server_seconds, workers * utilisation * seconds))
+    return np.minimum(1.0, open_half + np.sqrt(open_half * (open_half + regular)))
 
 
 def _share(asked: FloatArray, offered: FloatArray) -> FloatArray:
@@ -110,23 +176,22 @@ def _share(asked: FloatArray, offered: FloatArray) -> FloatArray:
 
 
 def _open_utilisation(level_seconds: float, visit_seconds: FloatArray, workers: int) -> FloatArray:
-    """float64[N]: r of the module's docstring, from a table that rises with the level as r does."""
-    if level_seconds <= 0:
-        return np.zeros_like(visit_seconds)
+    """float64[N]: r of the module's docstring, straight between the points of a table: r is
+    concave, and so are such lines."""
     waits, utilisation = _open_queue(workers)
-    with np.errstate(divide="ignore"):
-        wanted = math.log(workers * level_seconds) - np.log(visit_seconds)
+    offered = workers * level_seconds
+    wanted = np.full_like(visit_seconds, np.inf)
+    np.divide(offered, visit_seconds, out=wanted, where=visit_seconds * waits[-1] > offered)
     return np.interp(wanted, waits, utilisation)
 
 
 @cache
 def _open_queue(workers: int) -> tuple[FloatArray, FloatArray]:
-    """log(workers · wait / visit) and utilisation r, both rising."""
+    """workers · wait / visit and the utilisation r, both rising from 0."""
     half = np.geomspace(1e-6, 0.5, TABLE // 2)
     utilisation = np.concatenate([half, 1 - half[-2::-1]])
-    power = math.sqrt(2 * (workers + 1)) - 1
-    waits = power * np.log(utilisation) - np.log(2 * (1 - utilisation))
-    return waits, utilisation
+    waits = utilisation ** (math.sqrt(2 * (workers + 1)) - 1) / (2 * (1 - utilisation))
+    return np.concatenate([[0.0], waits]), np.concatenate([[0.0], utilisation])
 
 
 def steady_level(demand: Demand, counts: IntArray, workers: int) -> float:
