@@ -165,14 +165,16 @@ def _first_that_fits(
     """The plan of the first search whose devices can be spread over the machines of each kind.
 
     Several machines are planned as one large one; single devices may not divide evenly over them,
-    so the shared limits are lowered until they do. The bounds are those of the limits as they are.
+    so the shared limits are lowered until they do. The bounds are those of the limits as they are,
+    whose proof may take half of the time.
     """
     bounds: tuple[float, ...] = ()
     several = any(server.count > 1 for server in task.fleet.servers)
     for margin in MARGINS if several else MARGINS[:1]:
         builder = task.builder(objectives, wanted.curve, margin)
         program, prove = builder.build(away), not bounds
-        choice = choose(program, objectives, wanted.slack, clock, wanted.on_progress, prove)
+        part = clock.part(clock.left() / 2) if several and prove else clock
+        choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove)
         if isinstance(choice, Infeasible):
             return choice
         bounds = bounds or choice.bounds
