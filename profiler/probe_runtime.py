@@ -94,14 +94,14 @@ def train_tiny(settings: ProfileSettings, threads: int) -> None:
 
 
 def _use_wide_kernels() -> None:
-    """One linear layer of a real model's width, under gradient checkpointing: its matrix products
-    take buffers that they keep (3 MiB a thread), and the exception with which torch ends the second
+    """One linear layer as wide as a vocabulary, under gradient checkpointing: its matrix products
+    take buffers that they keep (5 MiB a thread), and the exception with which torch ends the second
     forward pass loads tables for unwinding (5 MiB)."""
     import torch
     from torch.utils.checkpoint import checkpoint
 
-    layer = torch.nn.Linear(512, 4096)
-    tokens = torch.zeros(512, 512, requires_grad=True)
+    layer = torch.nn.Linear(512, 16384)
+    tokens = torch.zeros(128, 512, requires_grad=True)
     checkpoint(layer, tokens, use_reentrant=False, preserve_rng_state=False).sum().backward()
 
 
