@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class LoraPair(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, rank: int) -> None:
         super().__init__()
-        self.A = nn.Parameter(torch.randn(rank, in_features) * in_features**-0.5)
+        self.A = nn.Parameter(torch.randn(rank, in_features).mul_(in_features**-0.5))
         self.B = nn.Parameter(torch.zeros(out_features, rank))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,15 +55,17 @@ class LoraStack:
     A: Tensor
     B: Tensor
 
-    def __call__(self, x: Tensor) -> Tensor:
-        if len(self.A) == 1:  # as LoraPair computes it, to the last bit
-            return F.linear(F.linear(x, self.A[0]), self.B[0])
-        x_NRI = x.reshape(len(self.A), -1, x.shape[-1])
-        y_NRO = torch.bmm(torch.bmm(x_NRI, self.A.mT), self.B.mT)
-        return y_NRO.view(*x.shape[:-1], -1)
+    def added(self, y: Tensor, x: Tensor) -> Tensor:
+        """y + s B A x."""
+        owners = len(self.A)
+        if owners == 1:  # as LoraPair computes it, to the last bit
+            return y + SCALE * F.linear(F.linear(x, self.A[0]), self.B[0])
+        x_NRI, y_NRO = (t.reshape(owners, -1, t.shape[-1]) for t in (x, y))
+        z_NRr = torch.bmm(x_NRI, self.A.mT)
+        return torch.baddbmm(y_NRO, z_NRr, self.B.mT, alpha=SCALE).view(y.shape)
 
 
-Routes = Mapping["LoraLinear", Sequence[Callable[[Tensor], Tensor]]]
+Routes = Mapping["LoraLinear", Sequence[LoraStack]]
 _ROUTES: ContextVar[Routes] = ContextVar("routes", default=MappingProxyType({}))
 
 
@@ -95,7 +97,12 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.base(x)
-        for pair in _ROUTES.get().get(self, self.active):
+        stacks = _ROUTES.get().get(self)
+        if stacks is not None:
+            for stack in stacks:
+                y = stack.added(y, x)
+            return y
+        for pair in self.active:
             y = y + SCALE * pair(x)
         return y
 
@@ -129,8 +136,7 @@ class Adapter:
         alike; returns itself."""
         for path, pair in self.pairs.items():
             generator = torch.Generator().manual_seed(seed * 1_000_003 + crc32(path.encode()))
-            start = torch.randn(pair.A.shape, generator=generator) * pair.A.shape[1] ** -0.5
-            pair.A.copy_(start)
+            pair.A.normal_(generator=generator).mul_(pair.A.shape[1] ** -0.5)
         return self
 
     @torch.no_grad()
