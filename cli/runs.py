@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..runtime.runs import RunList, RunOverview
 
 LEGEND = """\
-Loss: mean over the clients at the end. Accuracy in %: personal on the clients' own
-test rows, before > after training and (worst client); global on everyone's."""
+n: clients. Loss: mean over the clients at the end. Accuracy in %: personal on the
+clients' own test rows, before > after, and the worst of them; global on everyone's."""
 
 
 def runs(
@@ -60,10 +60,8 @@ def runs(
 def _show(made: RunList) -> None:
     from rich.markup import escape
 
-    table = render.table(
-        "run", ">clients", "depths", ">steps", ">loss", ">personal", ">global", ">MB", "state",
-        title="",
-    )  # fmt: skip
+    columns = "run >n depths >steps >loss >personal >worst >global >MB state"
+    table = render.table(*columns.split(), title="")
     for run in made.runs:
         table.add_row(
             escape(run.folder),
@@ -71,8 +69,11 @@ def _show(made: RunList) -> None:
             depths(run),
             f"{run.steps_done}/{run.steps}" if run.settings else "",
             "" if run.loss is None else f"{run.loss:.2f}",
-            _personal(run),
-            "" if run.overall is None else f"{100 * run.overall:.0f}",
+            f"{_percent(run.personal_before)} > {_percent(run.personal)}"
+            if run.personal is not None
+            else "",
+            _percent(run.personal_worst),
+            _percent(run.overall),
             f"{(run.up_bytes + run.down_bytes) / 1e6:.1f}",
             run.state,
         )
@@ -84,18 +85,15 @@ def _show(made: RunList) -> None:
 
 
 def depths(run: RunOverview) -> str:
-    """ "1 to 4", or "2" where all are the same."""
+    """ "1-4", or "2" where all are the same."""
     if not run.depths:
         return ""
     low, high = min(run.depths), max(run.depths)
-    return str(low) if low == high else f"{low} to {high}"
+    return str(low) if low == high else f"{low}-{high}"
 
 
-def _personal(run: RunOverview) -> str:
-    if run.personal is None or run.personal_before is None or run.personal_worst is None:
-        return ""
-    before, after, worst = run.personal_before, run.personal, run.personal_worst
-    return f"{100 * before:.0f} > [bold]{100 * after:.0f}[/] ({100 * worst:.0f})"
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f}"
 
 
 def _problems(made: RunList) -> Iterator[str]:
