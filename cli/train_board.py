@@ -71,10 +71,6 @@ class Board:
         one.add(record)
         one.stopped = record.problem is not None and self.bad_numbers_stop
 
-    def mean_loss(self) -> float | None:
-        losses = [client.loss for client in self.clients.values() if client.loss is not None]
-        return sum(losses) / len(losses) if losses else None
-
     def line(self, client: str) -> str:
         """As in "ada: step 12 of 40, depth 2, loss 1.234, ↑3.4 ↓3.4 MB, waited 0.3 s"."""
         one = self.clients[client]

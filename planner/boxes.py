@@ -170,8 +170,3 @@ class _Lines:
 
     least: tuple[FloatArray, ...]
     most: tuple[FloatArray, ...]
-
-
-def has_all(program: Program, allowed: BoolArray) -> bool:
-    """Whether every group has one of the allowed columns."""
-    return bool(np.logical_or.reduceat(allowed, program.static.offsets[:-1]).all())

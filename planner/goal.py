@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from .boxes import Box, has_all
+from .boxes import Box
 from .program import Program
 from .queues import DUAL_TOLERANCE, Kept, kept
 from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
-from .solver.multipliers import infeasibility, maximise
-from .solver.problem import FloatArray, IntArray, Problem
+from .solver.multipliers import infeasibility, maximise, most_cost
+from .solver.problem import FloatArray, IntArray
 from .solver.slowest import minimise_slowest
 from .solver.solve import Infeasible, minimise
 
@@ -86,14 +86,8 @@ class Sum:
         if not dual.infeasible:
             self.prices = prices
         bound = min(at(prices).bound for at in at_corners)
-        dearest = max(_dearest(at.problem) for at in at_corners)
+        dearest = max(most_cost(at.problem) for at in at_corners)
         return math.inf if bound > dearest else max(bound, best)
-
-
-def _dearest(problem: Problem) -> float:
-    most = np.maximum.reduceat(problem.cost, problem.offsets[:-1])
-    total = math.fsum((most * problem.counts).tolist())
-    return total + 1e-9 * abs(total)
 
 
 class Slowest:
@@ -129,7 +123,7 @@ class Slowest:
     def bound(self, box: Box, target: float) -> float:
         """A combination of rows that is exceeded at every corner by all choices among the columns
         that take less than `target` at the box's low edge proves it."""
-        if not has_all(box.fast, box.in_time):
+        if not box.fast.static.leaves_all(box.in_time):
             return math.inf
         times = np.where(box.in_time, box.fast.round_seconds(box.low.level), np.inf)
         floor = float(np.minimum.reduceat(times, box.fast.static.offsets[:-1]).max())

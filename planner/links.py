@@ -40,6 +40,5 @@ def link_use(program: Program, x: IntArray, level: FloatArray) -> FloatArray:
     for k, mine in enumerate(program.on):
         used = np.flatnonzero(mine & (x > 0))
         often = x[used] / seconds[used] / program.servers.count[k]
-        use[0, k] = often @ (program.up * program.up_share)[used]
-        use[1, k] = often @ (program.down * program.down_share)[used]
+        use[:, k] = program.traffic[:, used] @ often
     return use

@@ -47,7 +47,8 @@ class Clients:
 class Servers:
     """K kinds of servers, each of `count` equal machines."""
 
-    count: IntArray
+    count: IntArray | FloatArray
+    """Machines of each kind; a sample of a program has parts of them."""
     memory_bytes: FloatArray
     """Usable memory less the process and the backbone: what clients may add."""
     flops_per_second: FloatArray

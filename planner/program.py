@@ -115,6 +115,12 @@ class Program:
         ]
 
     @cached_property
+    def traffic(self) -> FloatArray:
+        """float64[2, N]: seconds for which a step alone would fill the server's link, to the server
+        and from it."""
+        return np.stack([self.up_share * self.up, self.down_share * self.down])
+
+    @cached_property
     def elsewhere(self) -> FloatArray:
         """Seconds of a step that are not at the server, on links as full as `link_use` says."""
         return self.elsewhere_at(self.link_use)
@@ -134,8 +140,7 @@ class Program:
         """The same with other traffic on the servers' links, where steps take as long as they do
         here at `level`."""
         often = steps_per_second(self.steps(level))
-        own = np.stack([self.up_share * self.up, self.down_share * self.down]) * often
-        return replace(self, link_use=use, own_use=own)
+        return replace(self, link_use=use, own_use=self.traffic * often)
 
     def with_use(self, use: FloatArray) -> Program:
         """The same with other traffic, a member's own as before."""
@@ -145,8 +150,7 @@ class Program:
         """Steps no longer than on any links that are as full as `use` or fuller."""
         alone = self.apart + self.up + self.down + self.service
         often = np.divide(1.0, alone, out=np.zeros_like(alone), where=alone > 0)
-        own = np.stack([self.up_share * self.up, self.down_share * self.down]) * often
-        return replace(self, link_use=use, own_use=own)
+        return replace(self, link_use=use, own_use=self.traffic * often)
 
     def at_most(self, use: FloatArray) -> Program:
         """Steps no shorter than on any links that are as full as `use` or emptier."""
@@ -201,8 +205,8 @@ class Program:
             asked, cap = {
                 C5_QUEUE: (share, 1.0),
                 C5_COMPUTE: (self.service * often, workers * use),
-                C6_UP: (self.down * self.down_share * often, use),
-                C6_DOWN: (self.up * self.up_share * often, use),
+                C6_UP: (self.traffic[1] * often, use),
+                C6_DOWN: (self.traffic[0] * often, use),
             }[row.label]
             yield row.name, np.where(mine, asked, 0.0), machines * cap
 
@@ -215,20 +219,9 @@ class Program:
     def sample(self, groups: IntArray) -> Program:
         """Some of the groups, with the servers' machines shared out by members, so that a machine
         is as full as before."""
-        sizes = np.diff(self.static.offsets)[groups]
-        starts = np.cumsum(sizes) - sizes
-        columns = np.repeat(self.static.offsets[groups] - starts, sizes) + np.arange(sizes.sum())
-        counts = self.static.counts[groups]
-        share = counts.sum() / self.static.members
-        static = Problem(
-            counts,
-            np.concatenate([[0], np.cumsum(sizes)]),
-            self.static.cost[columns],
-            take_columns(self.static.weights, columns),
-            self.static.caps * share,
-            self.static.rows,
-        )
-        servers = replace(self.servers, count=self.servers.count * share)
+        static, columns, share = self.static.part(groups)
+        machines = np.asarray(self.servers.count * share, dtype=float)
+        servers = replace(self.servers, count=machines)
         return replace(self._take(columns, static), servers=servers)
 
     def only(self, columns: IntArray) -> Program:

@@ -38,11 +38,6 @@ REGULARITY = 10.0
 TABLE = 2000
 """Points of the relation between wait and utilisation."""
 LEVEL_TOLERANCE = 1e-9
-BELOW = 1 - 1e-11
-"""Keeps rounding from lifting a lower bound."""
-TINY = 1e-12
-SECANT = 1e-3
-"""By how much of an interval of levels a secant reaches beyond it."""
 ROUNDS = 200
 """Of the links' and the server's figures in turn, until steps change by less than SETTLED."""
 SETTLED = 1e-9
@@ -79,13 +74,6 @@ class Demand:
             self.visits[columns],
         )
 
-    def pruning_measures(self) -> FloatArray:
-        """float64[5, N]: an option that is no larger in any of these waits no longer at any level
-        and takes no larger share of it."""
-        unloaded = self.elsewhere_seconds + self.server_seconds
-        load = self.server_seconds / unloaded
-        return np.stack([unloaded, self.server_seconds, load, self.visit_seconds, self.visits])
-
 
 def demand(elsewhere_seconds: FloatArray, visit_seconds: FloatArray) -> Demand:
     """From the seconds of each visit, float64[N, V]; a visit of 0 seconds doesn't take place."""
@@ -111,39 +99,6 @@ def at_level(demand: Demand, level_seconds: float, workers: int) -> Steps:
     utilisation = _utilisation(demand, level_seconds, workers)
     seconds = _unloaded(demand) + _waited(demand, level_seconds, utilisation, workers)
     return Steps(seconds, _share(demand.server_seconds, workers * utilisation * seconds))
-
-
-def between_levels(
-    demand: Demand, low_seconds: float, high_seconds: float, workers: int
-) -> tuple[Steps, Steps]:
-    """Figures for both ends between which straight lines run below the steps of all levels from
-    `low_seconds` to `high_seconds`.
-
-    The wait for one's own visits falls with the level, so T is at least P + V · w · (1 − own(low))
-    and at most P + V · w · (1 − own(high)). With the latter for T, h is S / (G · ρ · T) or 1, where
-    1 / ρ and 1 / T are convex (ρ is concave) and fall, and so is their product: the secant beyond
-    `high_seconds` runs below it.
-    """
-    unloaded = _unloaded(demand)
-    low = at_level(demand, low_seconds, workers)
-    if high_seconds <= low_seconds:
-        return low, low
-    high = at_level(demand, high_seconds, workers)
-    waited = low.seconds - unloaded
-    if low_seconds > TINY * high_seconds:
-        waited = waited * (high_seconds / low_seconds)
-    width = high_seconds - low_seconds
-    beyond = high_seconds + SECANT * width
-    longest = unloaded + (high.seconds - unloaded) * (beyond / high_seconds)
-    further = _share(
-        demand.server_seconds, workers * _utilisation(demand, beyond, workers) * longest
-    )
-    rise = (high.share - further) / SECANT
-    straight = (high.share < 1) & (high.share + rise < 1)
-    share = high.share + np.where(straight, rise, 0.0)
-    return Steps(low.seconds * BELOW, share * BELOW), Steps(
-        (unloaded + waited) * BELOW, high.share * BELOW
-    )
 
 
 def _unloaded(demand: Demand) -> FloatArray:

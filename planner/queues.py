@@ -42,7 +42,7 @@ def kept(problem: Problem, in_time: BoolArray) -> Kept | None:
     """None where a group has no column that keeps the deadline."""
     if in_time.all():
         return Kept(problem, np.arange(problem.columns), problem.columns)
-    if not np.logical_or.reduceat(in_time, problem.offsets[:-1]).all():
+    if not problem.leaves_all(in_time):
         return None
     columns = np.flatnonzero(in_time)
     return Kept(problem.keep(columns), columns, problem.columns)
@@ -54,13 +54,7 @@ def settle(program: Program, x: IntArray) -> FloatArray:
     for k, mine in enumerate(program.on):
         members = x[mine]
         used = np.flatnonzero(members)
-        demand = program.demands[k]
-        asked = queueing.Demand(
-            demand.elsewhere_seconds[used],
-            demand.server_seconds[used],
-            demand.visit_seconds[used],
-            demand.visits[used],
-        )
+        asked = program.demands[k].take(used)
         counts = members[used] / program.servers.count[k]
         workers = int(program.servers.accelerators[k])
         levels.append(queueing.steady_level(asked, counts, workers) if len(used) else 0.0)

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from torch import Tensor
 
@@ -167,9 +166,3 @@ def _shapes(text: str) -> dict[str, list[int]]:
     if not isinstance(shapes, dict):
         raise ValueError("shapes that are no mapping")
     return {name: list(blob.sizes(shape)) for name, shape in shapes.items()}
-
-
-def read_header(data: bytes) -> dict[str, Any]:
-    """The metadata of a safetensors blob: 8 bytes of length, then JSON."""
-    length = int.from_bytes(data[:8], "little")
-    return json.loads(data[8 : 8 + length])["__metadata__"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 WARM_UP = 0.08
 """Share of a client's steps over which the learning rate rises from a tenth to the whole."""
@@ -51,17 +51,3 @@ def apply(optimizer: torch.optim.Optimizer, base_rates: list[float], factor: flo
         group["lr"] = rate * factor
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-
-
-def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Moments and step counts, as "index.name" -> tensor."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": t for index, entry in state.items() for name, t in entry.items()}
-
-
-def load_state_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor.clone()
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

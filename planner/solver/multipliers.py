@@ -18,7 +18,7 @@ import numpy as np
 from .clock import Clock
 from .highs import LinearProgram
 from .lagrangian import Evaluation, Lagrangian
-from .problem import FloatArray, Problem, take_columns
+from .problem import FloatArray, Problem
 
 MAX_EVALUATIONS = 120
 LARGEST_COEFFICIENT = 1e8
@@ -63,19 +63,7 @@ def maximise(
 
 def _sample(problem: Problem) -> Problem:
     """Every k-th group, with the caps shared out by members."""
-    groups = np.arange(0, problem.groups, problem.groups // SAMPLED_GROUPS)
-    sizes = np.diff(problem.offsets)[groups]
-    columns = np.repeat(problem.offsets[groups] - (np.cumsum(sizes) - sizes), sizes)
-    columns += np.arange(sizes.sum())
-    counts = problem.counts[groups]
-    return Problem(
-        counts,
-        np.concatenate([[0], np.cumsum(sizes)]),
-        problem.cost[columns],
-        take_columns(problem.weights, columns),
-        problem.caps * (counts.sum() / problem.members),
-        problem.rows,
-    )
+    return problem.part(np.arange(0, problem.groups, problem.groups // SAMPLED_GROUPS))[0]
 
 
 def _boxstep(
@@ -88,7 +76,7 @@ def _boxstep(
     problem = lagrangian.problem
     units = _price_units(problem)
     scale = _cost_unit(problem) * problem.members
-    most = _most_cost(problem)
+    most = most_cost(problem)
     first = lagrangian(np.zeros(len(problem.caps)))
     evaluations = [first]
     radius = 1.0
@@ -137,7 +125,8 @@ def _price_units(problem: Problem) -> FloatArray:
     return _cost_unit(problem) / problem.row_units
 
 
-def _most_cost(problem: Problem) -> float:
+def most_cost(problem: Problem) -> float:
+    """No choice costs more: everyone at the dearest column, rounding allowed for."""
     dearest = np.maximum.reduceat(problem.cost, problem.offsets[:-1])
     most = math.fsum((dearest * problem.counts).tolist())
     return most + 1e-9 * abs(most)

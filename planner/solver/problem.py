@@ -109,6 +109,28 @@ class Problem:
             and (self.loads(x) <= self.limits).all()
         )
 
+    def leaves_all(self, allowed: BoolArray) -> bool:
+        """Whether every group has one of the allowed columns, bool[N]."""
+        return bool(np.logical_or.reduceat(allowed, self.offsets[:-1]).all())
+
+    def part(self, groups: IntArray) -> tuple[Problem, IntArray, float]:
+        """Only the given groups (sorted), with the caps shared out by members; their columns, and
+        the share of the members."""
+        sizes = np.diff(self.offsets)[groups]
+        columns = np.repeat(self.offsets[groups] - (np.cumsum(sizes) - sizes), sizes)
+        columns += np.arange(sizes.sum())
+        counts = self.counts[groups]
+        share = float(counts.sum() / self.members)
+        taken = Problem(
+            counts,
+            np.concatenate([[0], np.cumsum(sizes)]),
+            self.cost[columns],
+            take_columns(self.weights, columns),
+            self.caps * share,
+            self.rows,
+        )
+        return taken, columns, share
+
     def keep(self, columns: IntArray) -> Problem:
         """Only the given columns (sorted); each group must keep at least one."""
         offsets = np.searchsorted(columns, self.offsets)
