@@ -173,7 +173,8 @@ class Search:
         for edge in zip(*np.nonzero(wide), strict=True):
             use = box.low.use.copy()
             use[edge] = box.high.use[edge]
-            weights[edge] = float(np.max(used.at_most(use).elsewhere / alone)) - 1
+            longer = used.at_most(use).elsewhere[alone > 0] / alone[alone > 0]
+            weights[edge] = float(longer.max(initial=1.0)) - 1
         return np.where(wide, np.maximum(weights, TINY), 0.0)
 
     def _target(self) -> float:
