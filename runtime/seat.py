@@ -36,6 +36,8 @@ class Step:
     """By part."""
     gradients: dict[int, tuple[Weights, ...]] = field(default_factory=dict)
     """Of the adapters, by part."""
+    head_gradients: dict[int, list[Tensor]] = field(default_factory=dict)
+    """Of a head on the server, by part."""
     replies: Replies = field(default_factory=dict)
 
     def total(self) -> tuple[Weights, ...]:
@@ -47,6 +49,10 @@ class Step:
                 for own, more in zip(total, part, strict=True)
             )
         return total
+
+    def head_parts(self) -> list[list[Tensor]]:
+        """The parts' gradients of the head, in their own order."""
+        return [own for _, own in sorted(self.head_gradients.items())]
 
 
 class Seat:
@@ -120,8 +126,6 @@ class Seat:
         """Give the step up: nothing of it will be applied."""
         for flight in self.step.flights.values() if self.step is not None else ():
             flight.leave()
-        if self.head is not None:
-            self.head.forget()
         self.step = None
 
     def finish(self, step: Step) -> None:

@@ -22,13 +22,13 @@ from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, lora_linears, n
 from ..errors import FlexpError, RunError
 from ..planner.fleet import ServerSide
 from .alignment import prox
-from .batching import Crossing, Weights
+from .batching import Crossing
 from .bounds import ANYTHING, Bounds
 from .grouping import Backbone
 from .message import Kind, Message, decode
 from .middle import Middle
 from .optim import adamw, apply, learning_rate_factor
-from .seat import Seat, refusal
+from .seat import Seat, Step, refusal
 from .server_head import ServerHead
 from .turn import Ticket, serve, turns
 from .versions import Versions, live
@@ -173,19 +173,19 @@ class Server:
             alone=seat.alone,
         )
 
-    def update(self, seat: Seat, step: int, gradients: tuple[Weights, ...]) -> None:
+    def update(self, seat: Seat, step: Step) -> None:
         """One step of what trains in a client's blocks, and of its head if that is here."""
         owners = [adapter for adapter in (self.trunk, seat.personal) if adapter.pairs]
-        for owner, weights in zip(owners, gradients, strict=True):
+        for owner, weights in zip(owners, step.total(), strict=True):
             owner.take_gradients(weights)
         with torch.enable_grad():  # embedded, this runs inside the client's own backward pass
             penalty = prox(seat.personal, self.settings.lambdas, seat.span.start)
         if penalty is not None:
             penalty.backward()
-        factor = learning_rate_factor(step, seat.steps)
+        factor = learning_rate_factor(step.number, seat.steps)
         if self.optimizer is not None:
             apply(self.optimizer, [self.settings.learning_rate], factor)
         if seat.optimizer is not None:
             apply(seat.optimizer, [seat.rate], factor)
         if seat.head is not None:
-            seat.head.update(step)
+            seat.head.update(step.number, step.head_parts())

@@ -6,7 +6,7 @@ block that the server ran: final norm, pooling, head and loss are the library's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,8 +37,6 @@ class ServerHead:
         self.trained = [p for p in model.head.parameters() if p.requires_grad]
         make = OPTIMIZERS[settings.optimizer]
         self.optimizer = make(self.trained, settings.learning_rate) if self.trained else None
-        self._gradients: dict[int, list[Tensor]] = {}
-        """Of `trained`, by part of the step under way."""
 
     def gradient(
         self,
@@ -47,11 +45,10 @@ class ServerHead:
         shapes: Mapping[str, list[int]],
         labels: Tensor,
         step: int,
-        part: int = 0,
         share: float = 1.0,
-    ) -> tuple[float, Tensor]:
-        """`share` times the loss, and its gradient by `h_BTH`, the output of the client's last
-        block. The head's own gradient is kept for `update`.
+    ) -> tuple[float, Tensor, list[Tensor]]:
+        """`share` times the loss, its gradient by `h_BTH`, the output of the client's last block,
+        and those by the weights of the head that train. Nothing changes.
 
         Raises StepError where the loss is not finite."""
         leaf_BTH = h_BTH.detach().requires_grad_()
@@ -66,22 +63,16 @@ class ServerHead:
                 f"the loss is {loss.item()}",
                 "lower the learning rates, or look for broken rows in this client's data",
             )
-        gradient_BTH, *self._gradients[part] = torch.autograd.grad(loss, [leaf_BTH, *self.trained])
-        return loss.item(), gradient_BTH
+        gradient_BTH, *own = torch.autograd.grad(loss, [leaf_BTH, *self.trained])
+        return loss.item(), gradient_BTH, own
 
-    def update(self, step: int) -> None:
-        """One step of the head's optimizer, with the parts' gradients added in their order."""
-        parts = [self._gradients[part] for part in sorted(self._gradients)]
+    def update(self, step: int, parts: Sequence[Sequence[Tensor]]) -> None:
+        """One step of the head's optimizer, with the gradients of the step's parts added up."""
         for parameter, gradients in zip(self.trained, zip(*parts, strict=True), strict=True):
             parameter.grad = sum(gradients[1:], gradients[0])
-        self._gradients = {}
         if self.optimizer is not None:
             factor = learning_rate_factor(step, self.settings.steps)
             apply(self.optimizer, [self.settings.learning_rate], factor)
-
-    def forget(self) -> None:
-        """The step will not be applied."""
-        self._gradients = {}
 
     @torch.no_grad()
     def predict(

@@ -150,20 +150,20 @@ def _labels(server: Server, tickets: list[Ticket]) -> None:
     for ticket, flight, output_BTH in _cross(server, tickets, training=True):
         message, seat = ticket.message, ticket.seat
         assert seat.head is not None and message.labels is not None
-        step = seat.enter(message, flight.crossing.adapters)
         with ticket.answering(flight):
             try:
-                loss, gradient_BTH = seat.head.gradient(
+                loss, gradient_BTH, own = seat.head.gradient(
                     output_BTH,
                     message.masks,
                     message.shapes,
                     message.labels,
                     message.step,
-                    message.part,
                     message.share,
                 )
             except COMPUTE_ERRORS as error:
                 raise refusal(message, f"the loss can't be computed: {error}") from error
+            step = seat.enter(message, flight.crossing.adapters)
+            step.head_gradients[message.part] = own
             due.append(_Due(ticket, step, flight, gradient_BTH, loss))
     _backward(server, due)
 
@@ -194,5 +194,5 @@ def _backward(server: Server, due: list[_Due]) -> None:
         step.gradients[message.part] = result.adapters
         step.replies[message.kind, message.part] = ticket.answer
         if len(step.gradients) == step.parts:
-            server.update(seat, step.number, step.total())
+            server.update(seat, step)
             seat.finish(step)
