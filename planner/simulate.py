@@ -117,7 +117,7 @@ def _factors(random: np.random.Generator, jitter: float) -> Iterator[float]:
         yield from random.lognormal(-variance / 2, math.sqrt(variance), DRAWS).tolist()
 
 
-class _Link:
+class SharedLink:
     """One direction of the server's link. `clock` counts the seconds that a message would have
     spent by now at its own rate; all messages share it, since they slow down together."""
 
@@ -168,8 +168,8 @@ class _Run:
             )
         )
         self.latency: list[float] = (workload.round_trip_seconds[kind] / 2).tolist()
-        self.uplink = _Link(workload.up_share[kind].tolist())
-        self.downlink = _Link(workload.down_share[kind].tolist())
+        self.uplink = SharedLink(workload.up_share[kind].tolist())
+        self.downlink = SharedLink(workload.down_share[kind].tolist())
         unloaded = workload.elsewhere_seconds() + (workload.server_seconds * workload.used()).sum(1)
         self.unloaded: list[float] = unloaded[kind].tolist()
         self.factors = factors
