@@ -97,7 +97,7 @@ def flexp(
 app.command()(quickstart.quickstart)
 app.command()(probe.probe)
 app.command()(profile.profile)
-app.command()(plan.plan)
+app.command(cls=plan.PlanCommand)(plan.plan)
 app.command()(train.train)
 app.command()(predict.predict)
 app.command()(export.export)

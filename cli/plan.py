@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from ..errors import FieldError, MissingExtraError
 from . import options, render
@@ -15,6 +18,28 @@ from .plan_profiles import profiles_of
 
 if TYPE_CHECKING:
     from ..planner.plan import Plan
+
+EXPLAIN = "--explain"
+FILE_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class PlanCommand(TyperCommand):
+    """`--explain` takes the name of a client, or none: then it is of the whole fleet."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(_with_values(args)))
+
+
+def _with_values(args: list[str]) -> Iterator[str]:
+    """An empty value after each --explain without one: at the end, before another option, and
+    before the fleet's file."""
+    for word, after in itertools.zip_longest(args, args[1:]):
+        yield word
+        if word == EXPLAIN and (
+            after is None or after.startswith("-") or after.endswith(FILE_SUFFIXES)
+        ):
+            yield ""
+
 
 StrategyName = Literal["static", "memory-only", "optimized"]
 ByName = Literal["auto", "class", "client"]
@@ -104,6 +129,16 @@ def plan(
             help="Show what changes against an earlier plan.",
         ),
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="[CLIENT]",
+            rich_help_panel=LOOKS,
+            help="Say what binds the fleet and what a little more would gain; with a client or "
+            "class, what binds it and what one block more or less would cost.",
+        ),
+    ] = None,
     alternatives: Annotated[
         float | None,
         typer.Option(
@@ -142,8 +177,10 @@ def plan(
     search with the best plan found.
     """
     _check_options(output, csv, plot, slack, time_limit, objective)
-    if as_json and diff is not None and alternatives is not None:
-        raise FieldError("--json: prints either --diff or --alternatives", "leave one of them out")
+    if as_json and sum(one is not None for one in (diff, alternatives, explain)) > 1:
+        raise FieldError(
+            "--json: prints one of --diff, --alternatives and --explain", "leave the others out"
+        )
     given = options.given_settings(
         task, labels, batch, length, method, rank, targets, dtype, optimizer
     )
@@ -157,11 +194,18 @@ def plan(
     curve = read_curve(value)
     earlier = read_plan(diff) if diff is not None else None
     resolved = read_fleet(fleet)
+    if explain:
+        from ..planner.explain_client import check_name
+
+        check_name(resolved, explain)
     profiles = profiles_of(profile or [], model, given, resolved.policy.batches)
     wanted = Wanted(objective=objective, slack=slack, curve=curve, time_limit_seconds=time_limit)
-    from . import plan_diff, plan_display, plan_others, plan_search
+    from . import plan_diff, plan_display, plan_explain, plan_others, plan_search
 
     made = plan_search.search(strategy, profiles, resolved, wanted)
+    reasons = None
+    if explain is not None:
+        reasons = plan_explain.find(profiles, resolved, wanted, made, explain)
     others = None
     if alternatives is not None:
         others = plan_others.find(profiles, resolved, wanted, alternatives, made)
@@ -171,6 +215,8 @@ def plan(
             render.print_json(plan_diff.compare(earlier, made))
         elif others is not None:
             plan_others.print_json(others)
+        elif reasons is not None:
+            plan_explain.print_json(reasons)
         else:
             render.print_json(made)
         return
@@ -178,6 +224,8 @@ def plan(
         plan_display.show(made, by)
     else:
         plan_diff.show(plan_diff.compare(earlier, made))
+    if reasons is not None:
+        plan_explain.show(reasons, made)
     if others is not None:
         plan_others.show(others, made)
     text = f"\nnext: {plan_display.next_command(output)}"

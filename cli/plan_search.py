@@ -59,8 +59,8 @@ def search(
 class Watch:
     """What is known of a search, and whether it was asked to end."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, on_stop: str = "ending with the best plan found") -> None:
+        self.what, self.on_stop = what, on_stop
         self.begun = time.monotonic()
         self.last: Progress | None = None
         self.stop = Event()
@@ -123,7 +123,7 @@ class Watch:
             if self.stop.is_set():
                 raise KeyboardInterrupt
             self.stop.set()
-            render.note("ending with the best plan found; Ctrl-C again interrupts")
+            render.note(f"{self.on_stop}; Ctrl-C again interrupts")
 
         previous = signal.signal(signal.SIGINT, on_signal)
         try:

@@ -59,7 +59,7 @@ def alternatives(
                 best_at=(metric,),
                 metrics=after,
                 change={name: _share(after[name], before[name]) for name in known},
-                clients_changed=_changed(plan, other),
+                clients_changed=changed_devices(plan, other),
                 plan=other,
             )
         )
@@ -92,7 +92,7 @@ def _share(after: float, before: float) -> float:
     return (after - before) / abs(before) if before else math.copysign(math.inf, after)
 
 
-def _changed(plan: Plan, other: Plan) -> int:
+def changed_devices(plan: Plan, other: Plan) -> int:
     """Devices with another choice; members of a class are told apart by their choices only."""
     before, after = _choices(plan), _choices(other)
     return sum((before - after).values())

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from ..catalog.files import content_hash
+from ..catalog.units import format_bytes
 from ..errors import PlanError
 from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
@@ -181,14 +182,20 @@ class _Recount:
         share, use = self.fleet.policy.server_utilisation, load.predicted
         if use is None:
             return
-        for label, value, cap in (
-            ("C4_server_memory", found.peak_memory_bytes, found.memory_limit_bytes),
-            ("C5_server_compute", use.server_utilisation, share),
-            ("C6_server_link_up", use.down_utilisation, share),
-            ("C6_server_link_down", use.up_utilisation, share),
+        used, limit = found.peak_memory_bytes, found.memory_limit_bytes
+        if used > limit * (1 + LIMIT_TOLERANCE):
+            text = f"needs {format_bytes(used)} of memory, {format_bytes(limit)} usable"
+            yield "C4_server_memory", f"{found.name}: {text}"
+        for label, what, value in (
+            ("C5_server_compute", "compute", use.server_utilisation),
+            ("C6_server_link_up", "link to the clients", use.down_utilisation),
+            ("C6_server_link_down", "link from the clients", use.up_utilisation),
         ):
-            if value > cap * (1 + LIMIT_TOLERANCE):
-                yield label, f"{found.name}: {value:.6g}, limit {cap:.6g}"
+            if value > share * (1 + LIMIT_TOLERANCE):
+                yield (
+                    label,
+                    f"{found.name}: {what} {100 * value:.5g}% full, limit {100 * share:.5g}%",
+                )
 
 
 def variant_of(client: ClientPlan) -> Variant:
