@@ -19,6 +19,7 @@ from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, new_adapter
 from ..errors import RunError
 from .assemble import Job
 from .client import Client
+from .optim import moments, set_moments
 from .redeploy import PAIR
 
 Tensors = dict[str, Tensor]
@@ -62,8 +63,9 @@ def capture(job: Job) -> Tensors:
         for name, parameter in owner.parameters.items():
             key = f"{owner.name}/{name}"
             tensors[key] = parameter.detach().contiguous()
-            for moment, value in _moments(owner, parameter).items():
-                tensors[f"{key}/{moment}"] = value
+            if owner.optimizer is not None:
+                for moment, value in moments(owner.optimizer, parameter).items():
+                    tensors[f"{key}/{moment}"] = value
     for name, seat in job.server.seats.items():
         tensors |= {f"answers/{name}/{key}": reply for key, reply in seat.memory().items()}
     return tensors
@@ -82,20 +84,20 @@ def restore(job: Job, tensors: Mapping[str, Tensor]) -> None:
         start = f"answers/{name}/"
         own = {key: tensors[key] for key in answers if key.startswith(start)}
         seat.recall({key.removeprefix(start): reply for key, reply in own.items()})
-    moments: dict[str, dict[str, Tensor]] = {}
+    kept: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         weight, _, moment = key.rpartition("/")
         if weight in tensors:
-            moments.setdefault(weight, {})[moment] = tensor
-    known = {f"{weight}/{moment}" for weight, kept in moments.items() for moment in kept}
+            kept.setdefault(weight, {})[moment] = tensor
+    known = {f"{weight}/{moment}" for weight, own in kept.items() for moment in own}
     for owner in owners(job):
         for name, parameter in owner.parameters.items():
             key = f"{owner.name}/{name}"
             _check_fits(key, parameter, tensors.get(key))
             known.add(key)
             parameter.copy_(tensors[key])
-            if owner.optimizer is not None and key in moments:
-                owner.optimizer.state[parameter] = {k: t.clone() for k, t in moments[key].items()}
+            if owner.optimizer is not None and key in kept:
+                set_moments(owner.optimizer, parameter, kept[key])
     unknown = sorted(set(tensors) - known - answers)
     if unknown:
         raise RunError(f"the checkpoint does not fit this run: the run has no {unknown[0]}")
@@ -138,11 +140,6 @@ def _check_fits(key: str, parameter: nn.Parameter, stored: Tensor | None) -> Non
             f"the checkpoint does not fit this run: {key} needs a tensor of shape "
             f"{list(parameter.shape)}, found {found}"
         )
-
-
-def _moments(owner: Owner, parameter: nn.Parameter) -> dict[str, Tensor]:
-    state = owner.optimizer.state.get(parameter, {}) if owner.optimizer is not None else {}
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _pairs(adapter: Adapter) -> dict[str, nn.Parameter]:

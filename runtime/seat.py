@@ -17,7 +17,7 @@ from ..errors import StepError
 from .batching import Weights
 from .grouping import Flight
 from .message import Kind, Message
-from .optim import adamw
+from .optim import FlatAdamW
 from .server_head import ServerHead
 
 Replies = dict[tuple[Kind, int], bytes]
@@ -85,9 +85,7 @@ class Seat:
         """Take `personal` as the client's own, with an optimizer that has seen nothing yet. `alone`
         where it is of another form than other clients', which can't go through blocks with it."""
         self.personal, self.rate, self.alone = personal, learning_rate, alone
-        self.optimizer = (
-            adamw(personal.parameters(), learning_rate, together=True) if personal.pairs else None
-        )
+        self.optimizer = FlatAdamW(personal.parameters(), learning_rate) if personal.pairs else None
 
     def remembered(self, message: Message) -> bytes | None:
         """The answer to a message of training that was answered before; None for a new one.
