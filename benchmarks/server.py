@@ -9,10 +9,11 @@ Every client sends one activation and one gradient a step; the server answers bo
 client's own adapter (r = 8, queries and values) with AdamW. Depths are 1 to 4, in turn. All three
 read and write the same messages in fp32, one client's after the other's but for the batched ones.
 
-Each figure comes from a process of its own. A step's time is the fastest of several, by the clock
-and, in brackets, by the CPU time of the process, which other programs disturb less. Memory is the
-peak with the allocator pinned as on a device, beside that of the same process once a small model
-was trained and dropped; pinned, large tensors cost page faults, so times are taken without.
+Times come from one process, in which the three take turns, a step each, so that other programs
+disturb all alike: the fastest step of each, and the median ratio of the steps of one turn. Memory
+comes from a process for each: the peak with the allocator pinned as on a device, beside that of the
+same process once a small model was trained and dropped; pinned, large tensors cost page faults, so
+times are taken without.
 "computed" is the backbone's weights, each client's adapters (weights, two moments, gradient),
 activations as the profile gives them, and four messages: two received, two kept.
 """
@@ -27,11 +28,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from flexp.catalog.units import format_bytes
 
-VARIANTS = ("batched", "copies", "switching")
 RANK, RATE, WARM = 8, 1e-3, 2
 Serve = Callable[[Sequence[bytes]], list[bytes]]
 
@@ -39,6 +40,7 @@ Serve = Callable[[Sequence[bytes]], list[bytes]]
 @dataclass(frozen=True, kw_only=True)
 class Case:
     variant: str
+    """One of MAKERS, whose memory is measured, or "times" of all of them."""
     clients: int
     width: int
     blocks: int
@@ -46,17 +48,9 @@ class Case:
     length: int
     threads: int
     repeats: int
-    pinned: bool = False
 
     def depth(self, client: int) -> int:
         return 1 + client % 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    step_seconds: float
-    cpu_seconds: float
-    peak_bytes: int
 
 
 def config_of(case: Case) -> Any:
@@ -196,44 +190,62 @@ def messages_of(case: Case, kind: Any, step: int) -> list[bytes]:
     ]
 
 
-def run(case: Case) -> Measured:
-    """In this process, which must be a new one."""
+def peak_bytes(case: Case) -> int:
+    """Of one variant, in this process, which must be a new one."""
     from flexp.profiler.allocator import pin_allocator
 
-    if case.pinned:
-        pin_allocator()
-    import torch
+    pin_allocator()
     from flexp.profiler.process_memory import peak_resident_bytes, resident_bytes
-    from flexp.runtime.message import Kind
+
+    start(case)
+    make = MAKERS[case.variant]
+    small = Case(**{**asdict(case), "clients": 2, "blocks": 5})
+    train(make(small), small, range(WARM))
+    before = resident_bytes()
+    train(make(case), case, range(WARM + 1))
+    return peak_resident_bytes() - before
+
+
+def step_seconds(case: Case) -> dict[str, list[float]]:
+    """Of each variant, turn by turn."""
+    start(case)
+    made = {variant: make(case) for variant, make in MAKERS.items()}
+    seconds: dict[str, list[float]] = {variant: [] for variant in made}
+    for step in range(WARM + case.repeats):
+        for variant, serve in made.items():
+            seconds[variant] += train(serve, case, range(step, step + 1))
+    return {variant: own[WARM:] for variant, own in seconds.items()}
+
+
+def start(case: Case) -> None:
+    import torch
 
     torch.set_num_threads(case.threads)
-    make = {"batched": batched, "copies": copies, "switching": switching}[case.variant]
-    small = Case(**{**asdict(case), "clients": 2, "blocks": 5})
-    train(make(small), small, WARM, Kind)
-    before = resident_bytes()
-    clock, cpu = train(make(case), case, case.repeats + WARM, Kind)
-    return Measured(
-        step_seconds=min(clock[WARM:]),
-        cpu_seconds=min(cpu[WARM:]),
-        peak_bytes=peak_resident_bytes() - before,
-    )
 
 
-def train(serve: Serve, case: Case, steps: int, kinds: Any) -> tuple[list[float], list[float]]:
-    clock, cpu = [], []
-    for step in range(steps):
-        seconds = [0.0, 0.0]
-        for kind in (kinds.FORWARD, kinds.BACKWARD):
+MAKERS: dict[str, Callable[[Case], Serve]] = {
+    "batched": batched,
+    "copies": copies,
+    "switching": switching,
+}
+
+
+def train(serve: Serve, case: Case, steps: range) -> list[float]:
+    """Seconds of each step."""
+    from flexp.runtime.message import Kind
+
+    found = []
+    for step in steps:
+        seconds = 0.0
+        for kind in (Kind.FORWARD, Kind.BACKWARD):
             messages = messages_of(case, kind, step)
-            started, cpu_started = time.perf_counter(), time.process_time()
+            started = time.perf_counter()
             answers = serve(messages)
-            seconds[0] += time.perf_counter() - started
-            seconds[1] += time.process_time() - cpu_started
+            seconds += time.perf_counter() - started
             assert all(isinstance(answer, bytes) for answer in answers), answers
             del messages, answers
-        clock.append(seconds[0])
-        cpu.append(seconds[1])
-    return clock, cpu
+        found.append(seconds)
+    return found
 
 
 def computed_bytes(case: Case) -> int:
@@ -251,35 +263,35 @@ def computed_bytes(case: Case) -> int:
     return backbone + adapters + saved + case.clients * (moment + 4 * last.boundary_bytes)
 
 
-def measure(case: Case, **changes: Any) -> Measured:
+def measure(case: Case, variant: str) -> Any:
+    """In a process of its own."""
     done = subprocess.run(
-        [sys.executable, __file__, "--case", json.dumps(asdict(case) | changes)],
+        [sys.executable, __file__, "--case", json.dumps(asdict(case) | {"variant": variant})],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def compare(case: Case) -> None:
     """Print one row."""
-    timed = {variant: measure(case, variant=variant) for variant in VARIANTS}
-    peaks = [measure(case, variant=v, pinned=True).peak_bytes for v in VARIANTS]
-    own, *others = timed.values()
-    ratios = [
-        f"{one.step_seconds / own.step_seconds:.1f} ({one.cpu_seconds / own.cpu_seconds:.1f})"
-        for one in others
-    ]
+    seconds = measure(case, "times")
+    peaks = {variant: measure(case, variant) for variant in MAKERS}
     computed = computed_bytes(case)
     cells = [
         str(case.clients),
-        " / ".join(f"{1e3 * one.step_seconds:.0f}" for one in timed.values()),
-        *ratios,
-        " / ".join(format_bytes(peak) for peak in peaks),
+        " / ".join(f"{1e3 * min(seconds[variant]):.0f}" for variant in MAKERS),
+        *(f"{ratio(seconds[other], seconds['batched']):.1f}" for other in ("copies", "switching")),
+        " / ".join(format_bytes(peak) for peak in peaks.values()),
         format_bytes(computed),
-        f"{peaks[0] / computed:.2f}",
+        f"{peaks['batched'] / computed:.2f}",
     ]
     print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def ratio(others: Sequence[float], own: Sequence[float]) -> float:
+    return median(other / mine for other, mine in zip(others, own, strict=True))
 
 
 def main() -> None:
@@ -294,15 +306,16 @@ def main() -> None:
     parser.add_argument("--case", help=argparse.SUPPRESS)
     given = vars(parser.parse_args())
     if one := given.pop("case"):
-        print(json.dumps(asdict(run(Case(**json.loads(one))))))
+        case = Case(**json.loads(one))
+        print(json.dumps(step_seconds(case) if case.variant == "times" else peak_bytes(case)))
         return
     print(
-        "| clients | step, ms: batched / copies / switching | copies / batched (CPU) "
-        "| switching / batched (CPU) | memory: batched / copies / switching | computed "
+        "| clients | step, ms: batched / copies / switching | copies / batched "
+        "| switching / batched | memory: batched / copies / switching | computed "
         "| batched / computed |\n|---|---|---|---|---|---|---|"
     )
     for clients in given.pop("clients") or (2, 8, 32, 128):
-        compare(Case(variant="batched", clients=clients, **given))
+        compare(Case(variant="times", clients=clients, **given))
 
 
 if __name__ == "__main__":
