@@ -26,6 +26,7 @@ from . import (
     runs,
     schema,
     train,
+    whatif,
 )
 
 DEBUG_VARIABLE = "FLEXP_DEBUG"
@@ -98,6 +99,7 @@ app.command()(quickstart.quickstart)
 app.command()(probe.probe)
 app.command()(profile.profile)
 app.command(cls=plan.PlanCommand)(plan.plan)
+app.command()(whatif.whatif)
 app.command()(train.train)
 app.command()(predict.predict)
 app.command()(export.export)

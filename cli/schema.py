@@ -14,7 +14,7 @@ from . import render
 if TYPE_CHECKING:
     from ..catalog.files import Contract
 
-FileKind = Literal["device", "link", "fleet", "fragment", "profile", "plan"]
+FileKind = Literal["device", "link", "fleet", "fragment", "profile", "plan", "scenarios"]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -54,6 +54,7 @@ def contracts() -> dict[str, type[Contract]]:
     from ..catalog.device import Device, Link
     from ..planner.fleet import Fleet, Fragment
     from ..planner.plan import Plan
+    from ..planner.whatif.scenario import ScenarioFile
     from ..profiler.profile import Profile
 
     return {
@@ -63,6 +64,7 @@ def contracts() -> dict[str, type[Contract]]:
         "fragment": Fragment,
         "profile": Profile,
         "plan": Plan,
+        "scenarios": ScenarioFile,
     }
 
 

@@ -68,6 +68,13 @@ def resolve(fleet: Fleet, folder: Path, path: Path | None = None) -> ResolvedFle
     )
 
 
+def read_lookups(path: Path) -> tuple[Lookup[Device], Lookup[Link]]:
+    """What the devices and links of the fleet in `path` may be called: its own names and the
+    catalogue's. Raises as `read_fleet`."""
+    files = parts(read_contract(Fleet, path), path.parent, path)
+    return device_lookup(_own_devices(files)), link_lookup(_own_links(files))
+
+
 def _own_devices(files: list[Part]) -> dict[str, Device]:
     return by_name(
         "devices",

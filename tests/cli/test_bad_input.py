@@ -9,6 +9,7 @@ import pytest
 from typer.testing import Result
 
 PLAN = "plan fleet.yaml --profile profile.json"
+WHATIF = "whatif fleet.yaml --profile profile.json"
 TRAIN = "train plan.yaml --data rows.csv -o out"
 
 # command, exit code, what the message says
@@ -36,6 +37,16 @@ COMMANDS = {
     "value file of another kind": (f"{PLAN} --value plan.yaml", 5, ["plan.yaml", "points"]),
     "csv of no format": (f"{PLAN} --csv out.xls", 5, ["--csv", "'.xls'"]),
     "picture of no format": (f"{PLAN} --plot out.gif", 5, ["--plot", "'.gif'"]),
+    "what-if of nothing": (WHATIF, 5, ["nothing is changed", "--set"]),
+    "what-if without a model": ("whatif fleet.yaml --servers 2", 5, ["--profile", "--base"]),
+    "what-if of no form": (f"{WHATIF} --set board", 5, ["--set", "'board'", "WHO.FIELD=VALUE"]),
+    "what-if twice": (f"{WHATIF} --set a.up=1 --set a.up=2", 5, ["a.up", "twice"]),
+    "what-if of no unit": (f"{WHATIF} --set board.ram=+4apples", 5, ["--set board.ram", "GiB"]),
+    "what-if of nobody": (f"{WHATIF} --set bord.ram=x2", 6, ["'bord'", "board"]),
+    "what-if of no scenarios": (f"{WHATIF} --scenarios no.yaml", 3, ["no.yaml: no such file"]),
+    "drop of nobody": (f"{WHATIF} --drop kind=bord", 6, ["--drop", "'bord'", "board"]),
+    "add of no device": (f"{WHATIF} --add 2:toaster", 6, ["--add", "'toaster'"]),
+    "server of no number": (f"{WHATIF} --servers many", 5, ["--servers", "number"]),
     "strategy of no kind": (f"{PLAN} --strategy half", 2, ["--strategy"]),
     "settings and profile": (f"{PLAN} --batch 4", 5, ["profile.json", "batch"]),
     "rank without adapters": ("profile x --method full --rank 4", 5, ["--rank", "--method full"]),

@@ -1,0 +1,2 @@
+"""What-if: the same fleet with something changed, planned by the same solver and set side by
+side."""
