@@ -24,7 +24,12 @@ from flexp.profiler.placement import Placement
 from flexp.profiler.profile import Method, ProfileSettings
 from flexp.runtime.check import OVER, UNDER, Measured, check_memory
 
-MODELS = {"bert-base": "classification", "gpt2": "causal-lm", "smollm2-135m": "causal-lm"}
+MODELS = {
+    "bert-base": "classification",
+    "gpt2": "causal-lm",
+    "smollm2-135m": "causal-lm",
+    "smollm2-360m": "causal-lm",
+}
 DEEPEST = {"bert-base": 11, "gpt2": 11, "smollm2-135m": 29}
 THREADS = 1
 
@@ -66,6 +71,8 @@ def cases() -> Iterator[Case]:
         yield case(model, middle, "lora", (8, 128), checkpointing=True, lora_rank=64)
         yield case(model, middle, "full", (4, 256), top=2)
         yield case(model, middle, "full", (16, 64), optimizer="sgd")
+    for depth in (1, 16, 31):  # many small tensors
+        yield case("smollm2-360m", depth, "lora", (2, 64))
 
 
 @cache
