@@ -10,6 +10,7 @@ import numpy as np
 
 from .program import Program
 from .queues import settle
+from .relaxation import Relaxation
 from .solver.problem import FloatArray, IntArray
 
 ROUNDS = 80
@@ -20,11 +21,12 @@ def with_own_traffic(program: Program, x: IntArray) -> tuple[Program, FloatArray
     """The program with the servers' links as full as x keeps them, and the levels of x there."""
     columns = np.flatnonzero(x)
     used, members = program.only(columns), x[columns]
+    towards = Relaxation()
     for _ in range(ROUNDS):
         level = settle(used, members)
         use = link_use(used, members, level)
         settled = np.abs(use - used.link_use).max() <= EQUAL
-        used = used.with_link_use((use + used.link_use) / 2, level)
+        used = used.with_link_use(towards(used.link_use, use), level)
         if settled:
             break
     level = settle(used, members)

@@ -30,6 +30,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from .relaxation import Relaxation
 from .simulate import JITTER, Workload
 from .solver.problem import FloatArray, IntArray
 
@@ -207,7 +208,7 @@ def predict(workload: Workload, workers: int = 1, jitter: float = JITTER) -> Pre
     visits = workload.server_seconds * used
     up, down = ((t * used).sum(axis=1) for t in (workload.up_seconds, workload.down_seconds))
     alone = workload.elsewhere_seconds()
-    seconds = alone + visits.sum(axis=1)
+    seconds, towards = alone + visits.sum(axis=1), Relaxation()
     for _ in range(ROUNDS):
         up_share, down_share = (
             workload.up_share * up / seconds,
@@ -221,7 +222,7 @@ def predict(workload: Workload, workers: int = 1, jitter: float = JITTER) -> Pre
         before, seconds = seconds, at_level(asked, level, workers).seconds
         if np.abs(seconds / before - 1).max() <= SETTLED:
             break
-        seconds = (seconds + before) / 2
+        seconds = towards(before, seconds)
     waited = seconds - asked.elsewhere_seconds - asked.server_seconds
     device = np.concatenate(
         [workload.device_seconds[:, :1], workload.device_seconds[:, 1:] * used], 1
