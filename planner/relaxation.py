@@ -30,6 +30,8 @@ class Relaxation:
         away = found - at
         if self.before is not None:
             past = away * self.before < 0
-            self.factor = np.where(past, SLOWER * self.factor, np.minimum(1.0, FASTER * self.factor))
+            self.factor = np.where(
+                past, SLOWER * self.factor, np.minimum(1.0, FASTER * self.factor)
+            )
         self.before = away
         return at + self.factor * away

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from flexp.planner.links import link_use, with_own_traffic
 from flexp.planner.objective import parse_objective
 from flexp.planner.relaxation import Relaxation
