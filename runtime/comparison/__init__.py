@@ -1,0 +1,1 @@
+"""Algorithms side by side: cells of one configuration and seed each, and one table of them."""
