@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import INTERRUPTED, FlexpError
 from . import (
     catalog,
+    compare,
     export,
     fleet,
     plan,
@@ -101,6 +102,7 @@ app.command()(profile.profile)
 app.command(cls=plan.PlanCommand)(plan.plan)
 app.command()(whatif.whatif)
 app.command()(train.train)
+app.command()(compare.compare)
 app.command()(predict.predict)
 app.command()(export.export)
 app.command()(runs.runs)

@@ -101,7 +101,7 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
     labels = len(classes) or plan.settings.labels
     template = load_model(folder, config, plan.settings.model_copy(update={"labels": labels}))
     batcher = batcher_for(task, folder, template.backbone, plan.settings.length, data)
-    _start_head(template, batcher, tuple(data.class_names.get(c, c) for c in classes))
+    start_head(template, batcher, tuple(data.class_names.get(c, c) for c in classes))
     bounds = _bounds(plan, template)
     remote = shared_copy(template)
     server = Server(remote.backbone, _server_settings(plan, settings, bounds))
@@ -128,13 +128,14 @@ def _check_plan(plan: Plan) -> None:
 
 
 @torch.no_grad()
-def _start_head(template: TaskModel, batcher: Batcher, class_names: tuple[str, ...]) -> None:
+def start_head(template: TaskModel, batcher: Batcher, class_names: tuple[str, ...]) -> None:
     """Start a head over classes of texts from what the pre-trained model makes of the classes'
-    names: public words, and the same start for every client. Classes of tokens and images start at
-    zero; a vocabulary head is the pre-trained one."""
+    names: public words, and the same start for every client. Without names, and for classes of
+    tokens and images, it starts at zero; a vocabulary head is the pre-trained one."""
     if isinstance(template, CausalLM):
         return
-    if not isinstance(template, Classifier) or isinstance(batcher, ImageBatcher):
+    of_texts = not isinstance(batcher, ImageBatcher) and class_names
+    if not isinstance(template, Classifier) or not of_texts:
         nn.init.zeros_(template.head.weight)
         nn.init.zeros_(template.head.bias)
         return

@@ -101,7 +101,8 @@ class Holdings:
         for part in self.body.parts:
             self.body.install(part, [])
 
-    def _averaged(self, client: str) -> list[int]:
+    def averaged_parts(self, client: str) -> list[int]:
+        """The parts of a client's model that are averaged."""
         of: Mapping[Part, Callable[[int], bool]] = {
             "head": lambda part: part == HEAD,
             "middle": lambda part: part in self.spans[client],
@@ -118,7 +119,7 @@ class Holdings:
         """Set the averaged parts of `members` to their mean, weighted by their training rows. The
         optimizers' moments stay with their owners."""
         total = sum(members.values())
-        for part in self._averaged(next(iter(members))):
+        for part in self.averaged_parts(next(iter(members))):
             owned = [self.held[client, part].parameters for client in members]
             for same in zip(*owned, strict=True):
                 shares = [rows / total for rows in members.values()]

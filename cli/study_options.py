@@ -1,0 +1,229 @@
+"""The options of commands that train many algorithms: fleet, data, and how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import FieldError
+
+if TYPE_CHECKING:
+    from ..planner.fleet import ResolvedFleet
+    from ..planner.plan import Plan
+    from ..profiler.profile import Profile
+    from ..runtime.comparison.cell import Cell, DataOrder, Member
+    from ..runtime.scenario import Scenario
+
+StrategyName = Literal["optimized", "static", "memory-only"]
+HeadStartName = Literal["names", "zero"]
+DATA = "What they learn from"
+RATES = "How they learn"
+
+FleetArgument = Annotated[Path, typer.Argument(metavar="FLEET.yaml", show_default=False)]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="NAME|FILE",
+        help="A catalogue data set, or a file as for `flexp train`.",
+        rich_help_panel=DATA,
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="text=BODY,...",
+        help="Columns of the file that have other names.",
+        rich_help_panel=DATA,
+    ),
+]
+PartitionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--partition",
+        metavar="iid|dirichlet:ALPHA|by:COLUMN",
+        show_default="by the client column, else dirichlet:0.3",
+        help="How rows are shared out to the clients; drawn again for each seed.",
+        rich_help_panel=DATA,
+    ),
+]
+TrainSamplesOption = Annotated[
+    int | None,
+    typer.Option("--train-samples", min=1, show_default="all", rich_help_panel=DATA),
+]
+TestSamplesOption = Annotated[
+    int | None,
+    typer.Option("--test-samples", min=1, show_default="all, at most 100", rich_help_panel=DATA),
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        min=1,
+        show_default="the fleet's",
+        help="Optimiser steps of each client.",
+        rich_help_panel=RATES,
+    ),
+]
+RoundOption = Annotated[
+    int | None,
+    typer.Option(
+        "--round-steps",
+        min=1,
+        show_default="an epoch",
+        help="Steps of a client between two averages.",
+        rich_help_panel=RATES,
+    ),
+]
+LearningRateOption = Annotated[
+    float | None,
+    typer.Option("--learning-rate", show_default="0.003", rich_help_panel=RATES),
+]
+HeadRateOption = Annotated[
+    float | None, typer.Option("--head-rate", show_default="0.003", rich_help_panel=RATES)
+]
+HeadStartOption = Annotated[
+    HeadStartName | None,
+    typer.Option(
+        "--head-start",
+        show_default="names",
+        help="Heads start at the features of the classes' names, or at zero.",
+        rich_help_panel=RATES,
+    ),
+]
+LambdasOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lambdas",
+        metavar="constant:X|linear:X|X0,X1,...",
+        show_default="constant:0.01",
+        help="λ by block, for flexp-sfl/aligned/prox, /feature and /both.",
+        rich_help_panel=RATES,
+    ),
+]
+ScenarioOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--scenario",
+        metavar="FILE.yaml",
+        help="Slow devices, outages, dropouts and latecomers (docs/algorithm.md).",
+    ),
+]
+ComputeOption = Annotated[
+    bool,
+    typer.Option(
+        "--bfloat16",
+        help="Matrix products in bfloat16: faster on CPUs that have them; weights stay float32.",
+    ),
+]
+JobsOption = Annotated[
+    int,
+    typer.Option("--jobs", min=1, help="Cells side by side, each with its share of the cores."),
+]
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FOLDER", help="The study's folder.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What all cells of a study have in common."""
+
+    members: dict[str, Member]
+    fleet: ResolvedFleet
+    plan: Plan
+    profile: Profile
+    data: DataOrder
+    scenario: Scenario
+    steps: int
+
+
+def common_ground(
+    fleet: Path,
+    *,
+    profile: Path | None,
+    model: str | None,
+    given: dict[str, object],
+    strategy: StrategyName,
+    data: str,
+    columns: str | None,
+    partition: str | None,
+    train_samples: int | None,
+    test_samples: int | None,
+    steps: int | None,
+    scenario: Path | None,
+) -> Ground:
+    """Read the fleet and the data, and plan. Raises what those raise."""
+    from ..catalog.progress import no_progress
+    from ..planner.resolve import read_fleet
+    from ..planner.solve import Wanted
+    from ..runtime.comparison.cell import DataOrder
+    from ..runtime.comparison.study import members_of
+    from ..runtime.data import load_data, parse_columns
+    from ..runtime.partition import columns_read
+    from ..runtime.scenario import Scenario, read_scenario
+    from . import plan_search
+    from .plan_profiles import profiles_of
+
+    resolved = read_fleet(fleet)
+    profiles = profiles_of([profile] if profile else [], model, given, resolved.policy.batches)
+    first = next(iter(profiles.values()))
+    if first.settings.task == "causal-lm":
+        raise FieldError(
+            "algorithms are compared by the labels that they get right; causal-lm has none",
+            "choose --task classification",
+        )
+    names = columns_read(parse_columns(columns) if columns else {}, partition)
+    rows = load_data(data, names, no_progress, first.settings.task)
+    plan = plan_search.search(strategy, profiles, resolved, Wanted())
+    members = members_of(plan, resolved)
+    return Ground(
+        members=members,
+        fleet=resolved,
+        plan=plan,
+        profile=first,
+        data=DataOrder(
+            name=data,
+            hash=rows.fingerprint(),
+            columns=names,
+            partition=partition,
+            train_samples=train_samples,
+            test_samples=test_samples,
+        ),
+        scenario=read_scenario(scenario, members) if scenario else Scenario(),
+        steps=steps or plan.steps_per_client,
+    )
+
+
+def cell_of(
+    ground: Ground, text: str, seed: int, chosen: dict[str, object], **more: object
+) -> Cell:
+    """The cell of an algorithm as people write it, with fields of Options."""
+    from ..runtime.algorithms.algorithm import Options
+    from ..runtime.algorithms.registry import parse_algorithm
+    from ..runtime.comparison.cell import Cell
+
+    name, parsed = parse_algorithm(text, Options.model_validate(chosen))
+    fields = {
+        "algorithm": name,
+        "options": parsed,
+        "seed": seed,
+        "data": ground.data,
+        "profile": ground.profile,
+        "members": ground.members,
+        "server": ground.fleet.server,
+        "steps": ground.steps,
+        "scenario": ground.scenario,
+        "model": ground.profile.model,
+        "evaluate_every": max(1, ground.steps // 4),
+    }
+    return Cell.model_validate({**fields, **more})
+
+
+def chosen_options(**values: object) -> dict[str, object]:
+    """Those that were given."""
+    return {name: value for name, value in values.items() if value is not None}
