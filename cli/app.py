@@ -27,6 +27,7 @@ from . import (
     runs,
     schema,
     train,
+    tune,
     whatif,
 )
 
@@ -103,6 +104,7 @@ app.command(cls=plan.PlanCommand)(plan.plan)
 app.command()(whatif.whatif)
 app.command()(train.train)
 app.command()(compare.compare)
+app.command()(tune.tune)
 app.command()(predict.predict)
 app.command()(export.export)
 app.command()(runs.runs)

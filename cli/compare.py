@@ -118,7 +118,7 @@ def compare(
     render.check_output(plot, "--plot", (".png", ".svg"))
     if plot is not None and find_spec("matplotlib") is None:
         raise MissingExtraError("--plot", "report")
-    names = _names(algorithms)
+    names = algorithm_names(algorithms)
     chosen = study.chosen_options(
         round_steps=round_steps,
         learning_rate=learning_rate,
@@ -181,7 +181,8 @@ def compare(
         show(table)
 
 
-def _names(text: str) -> list[str]:
+def algorithm_names(text: str) -> list[str]:
+    """As typed, separated by commas. Raises FieldError."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         what = "names none" if not names else "names one twice"

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from ..runtime.comparison.table import Row, Table
 
 LEGEND = """\
-Accuracy in %, mean over seeds ± half of the 95% interval. personal: on a client's own
-test rows, mean over the clients, and of the worst one; global: a client's model on
-everyone's test rows. MB up and down, and device TFLOP, of a client in the run; MiB: the
-most that a device needs, as planned, ! where some devices have less."""
+Accuracy in %, mean over seeds ± half of the 95% interval. personal: on a client's
+own test rows, mean over the clients, and of the worst one; global: a client's
+model on everyone's test rows. Of a client in the run: MB up and down, TFLOP on
+the device. MiB: the most that a device needs, as planned; ! where some device
+has less."""
 
 
 def show(table: Table) -> None:
@@ -67,7 +68,8 @@ def _to_target(row: Row) -> str:
         return "never"
     seeds = row.personal.seeds
     missed = f" ({row.reached} of {seeds})" if row.reached < seeds else ""
-    return format_seconds(row.target_seconds.mean) + missed
+    mean = row.target_seconds.mean
+    return (format_seconds(mean) if mean else "at once") + missed
 
 
 def interval(estimate: Estimate | None, scale: float) -> str:

@@ -14,6 +14,7 @@ from . import study_options as study
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from ..errors import StepError
     from ..runtime.comparison.cell import Cell, CellResult
 
 
@@ -84,8 +85,11 @@ class Watch:
             self.bar.update(self.task, completed=done, left=left)
 
 
-def complete(cells: Sequence[Cell], folder: Path, jobs: int) -> dict[str, CellResult]:
-    """The result of every cell, by key; those that are in `folder` are taken from there."""
+def complete(
+    cells: Sequence[Cell], folder: Path, jobs: int, *, go_on: bool = False
+) -> dict[str, CellResult]:
+    """The result of every cell, by key; those that are in `folder` are taken from there. A cell
+    whose numbers stop being finite ends it all, or with `go_on` is left out."""
     from ..catalog.progress import no_progress
     from ..runtime.comparison.study import DataSets, gather, run_here
     from ..runtime.comparison.worker import run_beside
@@ -100,12 +104,17 @@ def complete(cells: Sequence[Cell], folder: Path, jobs: int) -> dict[str, CellRe
         found[cell.key] = result
         watch.ended(cell, result)
 
+    def failed(cell: Cell, error: StepError) -> None:
+        if not go_on:
+            raise error
+        render.note(error.message)
+
     try:
         with watch.showing():
             if jobs == 1:
-                run_here(missing, folder, DataSets(no_progress), watch.stepped, ended)
+                run_here(missing, folder, DataSets(no_progress), watch.stepped, ended, failed)
             elif missing:
-                run_beside(missing, folder, jobs, watch.stepped, ended)
+                run_beside(missing, folder, jobs, watch.stepped, ended, failed)
     except KeyboardInterrupt:
         render.note(f"{len(found)} of {len(cells)} cells are done; the same command goes on")
         raise

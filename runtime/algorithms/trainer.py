@@ -28,6 +28,7 @@ from .body import Body, FullBody, LoraBody, penalty
 from .boundary import Boundaries
 from .holdings import Holdings, Key
 from .objective import adjusted_loss, check_finite, feature_distance
+from .precision import computing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ class Trainer:
         classes = model.head.out_features
         self.priors = {name: log_prior(one.train.labels, classes) for name, one in trainees.items()}
         self.pending: dict[str, tuple[float, Gradients]] = {}
-        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=bfloat16, cache_enabled=False)
+        self.bfloat16 = bfloat16
 
     def follow(self, events: Iterable[Event]) -> Iterator[tuple[Event, float | None]]:
         """Every event once it has had its effect, with the step's loss where a step is over."""
@@ -128,7 +129,7 @@ class Trainer:
         inputs, labels = self.batch(client, step)
         kept = self._aligned_block(client)
         self.boundaries.kept_block = kept
-        with self.autocast:
+        with computing(bfloat16=self.bfloat16):
             loss = adjusted_loss(
                 self.model,
                 inputs,
@@ -169,7 +170,7 @@ class Trainer:
         h_BTH = self.boundaries.kept_BTH
         assert h_BTH is not None
         self.holdings.install_pretrained()
-        with self.autocast:
+        with computing(bfloat16=self.bfloat16):
             reference_BTH = self.boundaries.up_to(block, self.model.root, inputs)
         self.holdings.install(client)
         mask_BT = inputs.get("attention_mask")
@@ -191,7 +192,7 @@ class Trainer:
         self.boundaries.kept_block = None
         right = total = 0
         for inputs, labels in batches:
-            with self.autocast:
+            with computing(bfloat16=self.bfloat16):
                 logits = self.model(inputs).float()
             if self.options.label_prior and mode == "personal":
                 logits = logits + (self.priors[trainee] if prior_C is None else prior_C)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...catalog.files import read_contract, write_contract
 from ...catalog.progress import Progress
-from ...errors import FlexpError, PlanError
+from ...errors import FlexpError, PlanError, StepError
 from ...planner.fleet import ResolvedFleet
 from ...planner.names import member_names
 from ...planner.plan import ClientPlan, Plan
@@ -105,10 +105,16 @@ def run_here(
     data: DataSets,
     on_step: Callable[[Cell, int, int], None],
     on_cell: Callable[[Cell, CellResult], None],
+    on_failure: Callable[[Cell, StepError], None],
 ) -> None:
     """One cell after the other, in this process."""
     for cell in cells:
-        on_cell(cell, complete(cell, folder, data, _telling(cell, on_step)))
+        try:
+            result = complete(cell, folder, data, _telling(cell, on_step))
+        except StepError as error:
+            on_failure(cell, error)
+        else:
+            on_cell(cell, result)
 
 
 def _telling(cell: Cell, on_step: Callable[[Cell, int, int], None]) -> OnStep:

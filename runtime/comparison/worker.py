@@ -1,7 +1,8 @@
 """Cells side by side: `python -m flexp.runtime.comparison.worker FOLDER` runs cells as they come.
 
 Each line of its stdin is a cell as JSON. Its stdout has a line for each step, "step DONE TOTAL",
-and one for each cell, "cell KEY" or "error CODE MESSAGE" as JSON.
+and one for each cell: "cell KEY", "failed" with a StepError's fields as JSON, or "error" with those
+of an error that ends the work.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from threading import Thread
 from typing import TextIO
 
 from ...catalog.progress import no_progress
-from ...errors import FlexpError, RunError
+from ...errors import FlexpError, RunError, StepError
 from .cell import Cell, CellResult
 from .study import DataSets, complete, finished
 
@@ -35,6 +36,9 @@ def work(lines: TextIO, told: TextIO, folder: Path) -> None:
         cell = Cell.model_validate_json(line)
         try:
             complete(cell, folder, data, lambda done, total: tell("step", done, total))
+        except StepError as error:
+            tell("failed", json.dumps([error.client, error.step, error.message, error.hint]))
+            continue
         except FlexpError as error:
             tell("error", json.dumps([error.message, error.hint]))
             return
@@ -47,6 +51,7 @@ def run_beside(
     jobs: int,
     on_step: Callable[[Cell, int, int], None],
     on_cell: Callable[[Cell, CellResult], None],
+    on_failure: Callable[[Cell, StepError], None],
 ) -> None:
     """`jobs` processes with an equal share of the cores, each with a cell at a time.
 
@@ -69,7 +74,11 @@ def run_beside(
     ]
     happened: SimpleQueue[Callable[[], None] | BaseException | None] = SimpleQueue()
     feeders = [
-        Thread(target=_feed, args=(process, left, folder, happened, on_step, on_cell), daemon=True)
+        Thread(
+            target=_feed,
+            args=(process, left, folder, happened, on_step, on_cell, on_failure),
+            daemon=True,
+        )
         for process in processes
     ]
     try:
@@ -93,6 +102,7 @@ def _feed(
     happened: SimpleQueue[Callable[[], None] | BaseException | None],
     on_step: Callable[[Cell, int, int], None],
     on_cell: Callable[[Cell, CellResult], None],
+    on_failure: Callable[[Cell, StepError], None],
 ) -> None:
     """Give a process cells, and pass on what it says to the thread that shows it."""
     assert process.stdin is not None and process.stdout is not None
@@ -109,6 +119,10 @@ def _feed(
             if word == "step":
                 done, total = map(int, rest.split())
                 happened.put(lambda c=cell, d=done, t=total: on_step(c, d, t))  # type: ignore[misc]
+            elif word == "failed":
+                error = _step_error(*json.loads(rest))
+                happened.put(lambda c=cell, e=error: on_failure(c, e))  # type: ignore[misc]
+                break
             elif word == "error":
                 happened.put(RunError(*json.loads(rest)))
                 return
@@ -126,6 +140,12 @@ def _feed(
                 )
             )
             return
+
+
+def _step_error(client: str, step: int, message: str, hint: str) -> StepError:
+    error = StepError(client, step, "", hint)
+    error.message = message
+    return error
 
 
 if __name__ == "__main__":
