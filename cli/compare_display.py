@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from ..runtime.comparison.table import Row, Table
 
 LEGEND = """\
-Accuracy in %, mean over seeds ± half of the 95% interval. personal: on a client's
-own test rows, mean over the clients, and of the worst one; global: a client's
-model on everyone's test rows. Of a client in the run: MB up and down, TFLOP on
-the device. MiB: the most that a device needs, as planned; ! where some device
-has less."""
+Accuracy in %, mean over seeds ± half of the 95% interval. personal: on a
+client's own test rows, mean over the clients, and of the worst one; global: a
+client's model on everyone's test rows. Of a client in the run: MB up and down,
+TFLOP on the device. MiB: the most that a device needs, as planned; ! where some
+device has less."""
 
 
 def show(table: Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -159,6 +160,7 @@ def common_ground(
 ) -> Ground:
     """Read the fleet and the data, and plan. Raises what those raise."""
     from ..catalog.progress import no_progress
+    from ..planner.names import member_names
     from ..planner.resolve import read_fleet
     from ..planner.solve import Wanted
     from ..runtime.comparison.cell import DataOrder
@@ -179,6 +181,8 @@ def common_ground(
         )
     names = columns_read(parse_columns(columns) if columns else {}, partition)
     rows = load_data(data, names, no_progress, first.settings.task)
+    clients = [name for client in resolved.clients for name in member_names(client)]
+    happens = read_scenario(scenario, clients) if scenario else Scenario()
     plan = plan_search.search(strategy, profiles, resolved, Wanted())
     members = members_of(plan, resolved)
     return Ground(
@@ -194,9 +198,18 @@ def common_ground(
             train_samples=train_samples,
             test_samples=test_samples,
         ),
-        scenario=read_scenario(scenario, members) if scenario else Scenario(),
+        scenario=happens,
         steps=steps or plan.steps_per_client,
     )
+
+
+def check_algorithms(names: Sequence[str], chosen: dict[str, object]) -> None:
+    """Raise now what is wrong with a name, its words or the options."""
+    from ..runtime.algorithms.algorithm import Options
+    from ..runtime.algorithms.registry import parse_algorithm
+
+    for name in names:
+        parse_algorithm(name, Options.model_validate(chosen))
 
 
 def cell_of(
