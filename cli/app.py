@@ -24,6 +24,7 @@ from . import (
     profile,
     quickstart,
     render,
+    roi,
     runs,
     schema,
     train,
@@ -102,6 +103,7 @@ app.command()(probe.probe)
 app.command()(profile.profile)
 app.command(cls=plan.PlanCommand)(plan.plan)
 app.command()(whatif.whatif)
+app.command()(roi.roi)
 app.command()(train.train)
 app.command()(compare.compare)
 app.command()(tune.tune)

@@ -89,6 +89,14 @@ def links(text: TextArgument = None, as_json: options.JsonOption = False) -> Non
 
 
 @catalog.command()
+def costs() -> None:
+    """The default cost file of `flexp roi`, to edit: prices, hours, value, each with its source."""
+    from ..planner.roi.costs import template
+
+    sys.stdout.write(template())
+
+
+@catalog.command()
 def models(text: TextArgument = None, as_json: options.JsonOption = False) -> None:
     """Architectures, and which of them come with weights."""
     from ..catalog.models.entry import find_model, model_names

@@ -14,7 +14,7 @@ from . import render
 if TYPE_CHECKING:
     from ..catalog.files import Contract
 
-FileKind = Literal["device", "link", "fleet", "fragment", "profile", "plan", "scenarios"]
+FileKind = Literal["device", "link", "fleet", "fragment", "profile", "plan", "scenarios", "costs"]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -54,6 +54,7 @@ def contracts() -> dict[str, type[Contract]]:
     from ..catalog.device import Device, Link
     from ..planner.fleet import Fleet, Fragment
     from ..planner.plan import Plan
+    from ..planner.roi.costs import CostFile
     from ..planner.whatif.scenario import ScenarioFile
     from ..profiler.profile import Profile
 
@@ -65,6 +66,7 @@ def contracts() -> dict[str, type[Contract]]:
         "profile": Profile,
         "plan": Plan,
         "scenarios": ScenarioFile,
+        "costs": CostFile,
     }
 
 

@@ -10,6 +10,7 @@ from typer.testing import Result
 
 PLAN = "plan fleet.yaml --profile profile.json"
 WHATIF = "whatif fleet.yaml --profile profile.json"
+ROI = "roi fleet.yaml --profile profile.json"
 TRAIN = "train plan.yaml --data rows.csv -o out"
 
 # command, exit code, what the message says
@@ -47,6 +48,9 @@ COMMANDS = {
     "drop of nobody": (f"{WHATIF} --drop kind=bord", 6, ["--drop", "'bord'", "board"]),
     "add of no device": (f"{WHATIF} --add 2:toaster", 6, ["--add", "'toaster'"]),
     "server of no number": (f"{WHATIF} --servers many", 5, ["--servers", "number"]),
+    "no cost file": (f"{ROI} --costs no.yaml", 3, ["no.yaml: no such file"]),
+    "costs of another kind": (f"{ROI} --costs plan.yaml", 5, ["plan.yaml:", "unknown key"]),
+    "price that is not known": (ROI, 5, ["'desk'", "cost_per_hour", "server_price"]),
     "strategy of no kind": (f"{PLAN} --strategy half", 2, ["--strategy"]),
     "settings and profile": (f"{PLAN} --batch 4", 5, ["profile.json", "batch"]),
     "rank without adapters": ("profile x --method full --rank 4", 5, ["--rank", "--method full"]),
