@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..runtime.data import Row
     from ..runtime.predict import Predictions
 
+ModeName = Literal["personal", "global"]
 TEXT_WIDTH = 40
 """Characters of a text in the table."""
 
@@ -36,6 +37,14 @@ def predict(
     ] = None,
     columns: options.ColumnsOption = None,
     model: options.BaseModelOption = None,
+    mode: Annotated[
+        ModeName | None,
+        typer.Option(
+            "--mode",
+            show_default="personal",
+            help="Of a run with --label-prior: for the client's own rows, or for everyone's.",
+        ),
+    ] = None,
     as_json: options.JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, and only CSV.")] = False,
 ) -> None:
@@ -48,7 +57,7 @@ def predict(
         from ..runtime import predict as runtime
         from ..runtime.merge import load_merged
 
-        made = runtime.predict(load_merged(run, client, model, no_progress), rows)
+        made = runtime.predict(load_merged(run, client, model, no_progress), rows, mode)
     if as_json:
         render.print_json(made)
     elif as_csv:

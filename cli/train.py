@@ -118,6 +118,15 @@ def train(
             rich_help_panel=RATES,
         ),
     ] = None,
+    label_prior: Annotated[
+        bool,
+        typer.Option(
+            "--label-prior",
+            help="Adjust logits by each client's label frequencies; `flexp predict --mode` then "
+            "tells personal from global.",
+            rich_help_panel=RATES,
+        ),
+    ] = False,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, show_default="0", rich_help_panel=RATES)
     ] = None,
@@ -220,6 +229,7 @@ def train(
         "learning_rate": learning_rate,
         "head_rate": head_rate,
         "alignment": alignment,
+        "label_prior": label_prior or None,
         "seed": seed,
         "checkpoint_every": checkpoint_every,
         "evaluate_every": evaluate_every,

@@ -22,6 +22,7 @@ from .client import Client, ClientSettings
 from .data import TextData
 from .evaluate import TestSets
 from .image_batches import ImageBatcher
+from .label_prior import log_prior
 from .partition import Partition, divide
 from .records import TrainSettings
 from .schedule import steps_of
@@ -78,6 +79,8 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
     Raises PlanError, LabelError, EmptyDataError, DownloadError or UnsupportedModelError.
     """
     _check_plan(plan)
+    if settings.label_prior:
+        _check_label_prior(plan)
     config, task = check_model(plan, settings.model), plan.settings.task
     data = with_tags(data, task)
     names = tuple(client.name for client in plan.clients)
@@ -105,12 +108,17 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
     bounds = _bounds(plan, template)
     remote = shared_copy(template)
     server = Server(remote.backbone, _server_settings(plan, settings, bounds))
+    clients = _clients(plan, settings, template, remote, server, bounds)
+    train = {n: batcher.encode(part.train, classes) for n, part in partition.clients.items()}
+    if settings.label_prior:
+        for name, client in clients.items():
+            client.prior_C = log_prior(train[name].labels, len(classes))
     return Job(
         plan=plan,
         server=server,
-        clients=_clients(plan, settings, template, remote, server, bounds),
+        clients=clients,
         partition=partition,
-        train={n: batcher.encode(part.train, classes) for n, part in partition.clients.items()},
+        train=train,
         tests=TestSets(
             {n: batcher.encode(part.test, classes) for n, part in partition.clients.items()}
         ),
@@ -124,6 +132,22 @@ def _check_plan(plan: Plan) -> None:
         raise UnsupportedModelError(
             f"the plan is for {what}; flexp trains LoRA adapters",
             "profile and plan again with --method lora",
+        )
+
+
+def _check_label_prior(plan: Plan) -> None:
+    if plan.settings.task == "causal-lm":
+        raise UnsupportedModelError(
+            "--label-prior: a model of the next token has no labels whose frequencies could be "
+            "a client's own",
+            "leave it out",
+        )
+    elsewhere = [client.name for client in plan.clients if client.head == "server"]
+    if elsewhere:
+        raise PlanError(
+            f"--label-prior: the plan puts the head of {elsewhere[0]} on the server, which does "
+            "not know its label frequencies",
+            "plan with labels_may_leave: false in the fleet's policy",
         )
 
 

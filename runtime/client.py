@@ -15,6 +15,7 @@ from ..catalog.models.blocks import block_stack
 from ..catalog.models.heads import Headless, Inputs, TaskModel
 from ..catalog.models.lora import Adapter, activate, lora_linears, new_adapter
 from ..profiler.placement import Placement
+from .label_prior import Mode, adjusted_loss
 from .micro_batches import Lanes, divide
 from .optim import OPTIMIZERS, apply, learning_rate_factor
 from .split import Bottom, attach, cross
@@ -51,6 +52,8 @@ class Client:
     ) -> None:
         self.name, self.depth, self.wire = name, placement.depth, wire
         self.settings = settings
+        self.prior_C: Tensor | None = None
+        """Added to the logits, where the run adjusts them (label_prior.py)."""
         self.lanes = Lanes(wire, settings.micro_batches) if settings.micro_batches > 1 else None
         remote = self.lanes or wire
         self.stack, _ = block_stack(model.root)
@@ -113,7 +116,7 @@ class Client:
         """Every gradient of the batch's loss, and the loss."""
 
         def one(part: Part, inputs: Inputs, labels: Tensor) -> float:
-            loss = self.model.loss(inputs, labels)
+            loss = adjusted_loss(self.model, inputs, labels, self.prior_C)
             if part.share != 1 and not isinstance(self.model, Bottom):  # whose server has done it
                 loss = loss * part.share
             value = loss.item()
@@ -130,9 +133,10 @@ class Client:
         return self.lanes.run(divide(inputs, labels, self.lanes.parts, self.model.counted), one)
 
     @torch.no_grad()
-    def predict(self, inputs: Inputs) -> Tensor:
-        """Logits [B, C] of the personalised model."""
-        return self.model(inputs)
+    def predict(self, inputs: Inputs, mode: Mode = "personal") -> Tensor:
+        """Logits [B, C] of the personalised model; the label prior is part of the personal ones."""
+        logits = self.model(inputs)
+        return logits if self.prior_C is None or mode == "global" else logits + self.prior_C
 
 
 def checkpoint_blocks(blocks: nn.ModuleList) -> None:

@@ -11,6 +11,7 @@ from pydantic import NonNegativeFloat
 from ..catalog.files import Contract
 from .batches import Batch, Batcher, Encoded
 from .client import Client
+from .label_prior import Mode
 
 GLOBAL_ROWS_PER_CLIENT = 20
 """Test rows that each client gives to the common test set."""
@@ -41,10 +42,10 @@ def head(data: Encoded, rows: int) -> Encoded:
     return Encoded(ids=data.ids[:rows], labels=data.labels[:rows])
 
 
-def accuracy(client: Client, batches: Iterator[Batch]) -> float:
+def accuracy(client: Client, batches: Iterator[Batch], mode: Mode = "personal") -> float:
     right = total = 0
     for inputs, labels in batches:
-        right += client.model.right(client.predict(inputs), labels)
+        right += client.model.right(client.predict(inputs, mode), labels)
         total += client.model.counted(labels)
     return right / total if total else 0.0
 
@@ -60,7 +61,7 @@ def evaluate(
     for name, client in clients.items():
         result[name] = Accuracy(
             personal=accuracy(client, batcher.in_order(tests.own[name], batch)),
-            overall=accuracy(client, tests.everyone(batcher, batch)),
+            overall=accuracy(client, tests.everyone(batcher, batch), "global"),
         )
         on_client()
     return result

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
-from ..catalog.models.heads import UNLABELLED
+from ..catalog.models.heads import UNLABELLED, Inputs
 
 SMOOTHING = 0.3
 """Added to the count of each class: one that a client has never seen stays possible."""
@@ -28,5 +29,19 @@ def log_prior(labels: Iterable[Any], classes: int) -> Tensor:
     """
     flat = [label for item in labels for label in (item if isinstance(item, list) else [item])]
     seen = torch.tensor([label for label in flat if label != UNLABELLED], dtype=torch.long)
-    counts = torch.bincount(seen, minlength=classes).double() + SMOOTHING
-    return (counts / counts.sum()).log().float()
+    return prior_of_counts(torch.bincount(seen, minlength=classes))
+
+
+def prior_of_counts(counts_C: Tensor) -> Tensor:
+    """The same [C] of how many labels are of each class."""
+    smooth_C = counts_C.double() + SMOOTHING
+    return (smooth_C / smooth_C.sum()).log().float()
+
+
+def adjusted_loss(model: Any, inputs: Inputs, labels: Tensor, prior_C: Tensor | None) -> Tensor:
+    """The loss of `model`, a TaskModel; with a prior, the cross-entropy of logits + prior."""
+    if prior_C is None:
+        return model.loss(inputs, labels)
+    flat = labels.flatten()
+    logits = (model(inputs).float() + prior_C).reshape(len(flat), -1)
+    return F.cross_entropy(logits, flat, ignore_index=UNLABELLED)

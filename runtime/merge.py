@@ -37,6 +37,7 @@ class Merged:
     batcher: Batcher
     classes: tuple[str, ...]
     plan: Plan
+    settings: TrainSettings
     summary: Summary
 
 
@@ -74,6 +75,7 @@ def load_merged(run: Path, client: str, model: str | None, progress: Progress) -
         batcher=Batcher(AutoTokenizer.from_pretrained(folder), plan.settings.length),
         classes=summary.classes,
         plan=plan,
+        settings=settings,
         summary=summary,
     )
 

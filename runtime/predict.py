@@ -9,8 +9,9 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from ..catalog.files import Contract
 from ..catalog.models.heads import Classifier
-from ..errors import UnsupportedModelError
+from ..errors import FieldError, UnsupportedModelError
 from .data import Row
+from .label_prior import Mode, prior_of_counts
 from .merge import Merged
 
 BATCH = 32
@@ -35,18 +36,27 @@ class Predictions(Contract):
     predictions: tuple[Prediction, ...]
 
 
-def predict(merged: Merged, rows: Sequence[Row]) -> Predictions:
-    """A prediction for each row; a row without a label has "".
+def predict(merged: Merged, rows: Sequence[Row], mode: Mode | None = None) -> Predictions:
+    """A prediction for each row; a row without a label has "". A model that was trained with its
+    client's label prior predicts with it in personal mode, the default, and without it in global
+    mode.
 
-    Raises UnsupportedModelError for a model without classes.
+    Raises UnsupportedModelError for a model without classes, FieldError for a mode that makes no
+    difference.
     """
     if not isinstance(merged.model, Classifier):
         raise UnsupportedModelError(
             f"{merged.client}: its model continues texts and has no classes to predict",
             "write it with `flexp export`, and generate with transformers",
         )
+    if mode is not None and not merged.settings.label_prior:
+        raise FieldError(
+            "--mode: the run was not trained with --label-prior, so its models have one mode",
+            "leave --mode out",
+        )
+    prior_C = _prior(merged) if merged.settings.label_prior and mode != "global" else None
     made = []
-    for row, probabilities_C in zip(rows, _probabilities(merged, rows), strict=True):
+    for row, probabilities_C in zip(rows, _probabilities(merged, rows, prior_C), strict=True):
         best = int(probabilities_C.argmax())
         made.append(
             Prediction(
@@ -67,10 +77,19 @@ def predict(merged: Merged, rows: Sequence[Row]) -> Predictions:
     )
 
 
+def _prior(merged: Merged) -> torch.Tensor:
+    """Of the client's training rows [C]."""
+    counts = merged.summary.clients[merged.client].data.classes
+    return prior_of_counts(torch.tensor([counts.get(label, 0) for label in merged.classes]))
+
+
 @torch.no_grad()
-def _probabilities(merged: Merged, rows: Sequence[Row]) -> Iterator[torch.Tensor]:
+def _probabilities(
+    merged: Merged, rows: Sequence[Row], prior_C: torch.Tensor | None
+) -> Iterator[torch.Tensor]:
     """Class probabilities [C] of each row."""
     for start in range(0, len(rows), BATCH):
         texts = [row.text for row in rows[start : start + BATCH]]
         inputs = merged.batcher.inputs(merged.batcher.token_ids(texts))
-        yield from merged.model(inputs).float().softmax(-1)
+        logits_BC = merged.model(inputs).float()
+        yield from (logits_BC if prior_C is None else logits_BC + prior_C).softmax(-1)

@@ -50,6 +50,8 @@ class TrainSettings(Contract):
     head_rate: PositiveFloat = 3e-3
     alignment: str = "none"
     """λ by block: none, constant:X, linear:X or a list."""
+    label_prior: bool = False
+    """Logits are adjusted by each client's own label frequencies (label_prior.py)."""
     checkpoint_every: PositiveInt = 40
     """Steps of all clients together between two checkpoints."""
     evaluate_every: PositiveInt | None = None

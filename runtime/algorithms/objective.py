@@ -1,23 +1,9 @@
-"""What a client's step minimises: its loss, with the label prior and the alignment terms."""
+"""What a step minimises beside its loss."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
-
-from ...catalog.models.heads import UNLABELLED, Inputs, TaskModel
-
-
-def adjusted_loss(
-    model: TaskModel, inputs: Inputs, labels: Tensor, prior_C: Tensor | None
-) -> Tensor:
-    """The model's own loss; with a prior, cross-entropy of logits + prior."""
-    if prior_C is None:
-        return model.loss(inputs, labels)
-    logits = model(inputs).float() + prior_C
-    flat = labels.flatten()
-    return F.cross_entropy(logits.reshape(len(flat), -1), flat, ignore_index=UNLABELLED)
 
 
 def feature_distance(h_BTH: Tensor, reference_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:

@@ -20,14 +20,14 @@ from ...profiler.profile import ProfileSettings
 from ..alignment import parse_lambdas
 from ..batches import Batch, Batcher, Encoded, batch_indices
 from ..fleet_clock import Event, Kind
-from ..label_prior import Mode, log_prior
+from ..label_prior import Mode, adjusted_loss, log_prior
 from ..optim import learning_rate_factor
 from ..step_checks import LOWER_RATES
 from .algorithm import Algorithm, Options
 from .body import Body, FullBody, LoraBody, penalty
 from .boundary import Boundaries
 from .holdings import Holdings, Key
-from .objective import adjusted_loss, check_finite, feature_distance
+from .objective import check_finite, feature_distance
 from .precision import computing
 
 

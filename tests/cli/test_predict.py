@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transformers.AutoModel.from_config(small_config("bert")).save_pretrained(folder / "base")
     word_tokenizer().save_pretrained(folder / "base")
     run(small_plan(folder / "base"), folder / "run")
+    run(small_plan(folder / "base"), folder / "adjusted", label_prior=True)
     (folder / "rows.csv").write_text("Body,label\nw1 w2,class-0\nw21 [w22],\nw41,class-2\n")
     (folder / "bare.csv").write_text("text\nw1 w2\n")
     return folder
@@ -97,3 +98,29 @@ def test_export_writes_a_checkpoint_and_says_how_to_load_it(typed: Type, folder:
     assert {"config.json", "model.safetensors", "tokenizer.json", "modeling_flexp.py"} <= names
     config = json.loads((folder / "out" / "config.json").read_text())
     assert config["id2label"] == {"0": "class-0", "1": "class-1", "2": "class-2"}
+
+
+def test_personal_mode_adds_the_clients_label_prior(typed: Type, folder: Path) -> None:
+    """Odds of two classes in personal mode are those in global mode times the odds of the prior."""
+    modes = {}
+    for words in ("", " --mode personal", " --mode global"):
+        done = typed(f"predict adjusted ada --data rows.csv --columns text=Body --json{words}")
+        assert done.exit_code == 0, done.output
+        modes[words] = json.loads(done.stdout)["predictions"]
+    assert modes[""] == modes[" --mode personal"] != modes[" --mode global"]
+    summary = json.loads((folder / "adjusted" / "summary.json").read_text())
+    counts = summary["clients"]["ada"]["data"]["classes"]
+    prior = {label: (count + 0.3) for label, count in counts.items()}
+    for ours, theirs in zip(modes[""], modes[" --mode global"], strict=True):
+        if ours["label"] == theirs["label"]:
+            others = [value for label, value in prior.items() if label != ours["label"]]
+            odds, before = (one["probability"] / (1 - one["probability"]) for one in (ours, theirs))
+            ratio = odds / before
+            own = prior[ours["label"]]
+            assert own / max(others) - 1e-3 <= ratio <= own / min(others) + 1e-3
+
+
+def test_a_run_without_a_prior_has_one_mode(typed: Type) -> None:
+    done = typed("predict run ada --text w1 --mode global")
+    assert done.exit_code == 5
+    assert "not trained with --label-prior" in " ".join(done.stderr.split())

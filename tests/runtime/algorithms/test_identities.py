@@ -67,14 +67,19 @@ def test_splitfed_v2_is_flexp_at_one_depth_but_for_the_average(checkpoint: Check
     assert_same(flexp, splitfed)
 
 
-@pytest.mark.parametrize("server_side", ["shared", "personal", "aligned"])
+@pytest.mark.parametrize(
+    ("server_side", "label_prior"),
+    [("shared", False), ("shared", True), ("personal", False), ("aligned", False)],
+)
 def test_the_loop_trains_as_the_runtime_does(
-    tmp_path: Path, checkpoint: Checkpoint, server_side: str
+    tmp_path: Path, checkpoint: Checkpoint, server_side: str, label_prior: bool
 ) -> None:
     """`flexp train`, with its client, server and wire, in the order in which it takes steps."""
     plan = small_plan(checkpoint("bert"), server_side=server_side)
-    run(plan, tmp_path)
-    made = trainer(checkpoint("bert"), "flexp-sfl", server_side=server_side, head_start="names")
+    run(plan, tmp_path, label_prior=label_prior)
+    made = trainer(
+        checkpoint("bert"), "flexp-sfl", server_side=server_side, label_prior=label_prior
+    )
     with torch.no_grad():
         start = run_start(tmp_path, plan)
         for client in CLIENTS:
