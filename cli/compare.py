@@ -15,6 +15,7 @@ from . import study_options as study
 
 if TYPE_CHECKING:
     from ..runtime.comparison.cell import Cell
+    from ..runtime.comparison.rates import Rates
 
 DEFAULT = "flexp-sfl,local,fedavg,splitfed-v1,splitfed-v2"
 LOOKS = "What is seen of it"
@@ -39,8 +40,8 @@ def compare(
         typer.Option(
             "--depths",
             metavar="D1,D2,...",
-            help="Instead: flexp-sfl with all clients at each of these depths. Writes value.yaml, "
-            "for `flexp plan --value`.",
+            help="Instead: the first algorithm, a flexp-sfl, with all clients at each of these "
+            "depths. Writes value.yaml, for `flexp plan --value`.",
         ),
     ] = None,
     model: Annotated[
@@ -151,15 +152,15 @@ def compare(
 
     if depths is not None:
         wanted = _depths(depths, ground.profile.blocks, max(m.top for m in ground.members.values()))
-        cells = depth_cells(ground, wanted, seeds, chosen, more)
+        cells = depth_cells(ground, names[0], wanted, seeds, chosen, more)
     else:
         cells = [
             study.cell_of(ground, name, seed, chosen, **more)
             for seed in range(seeds)
             for name in names
         ]
-        if by_algorithm is not None:
-            cells = [_with_rates(cell, by_algorithm) for cell in cells]
+    if by_algorithm is not None:
+        cells = [_with_rates(cell, by_algorithm) for cell in cells]
     results = complete(cells, output, jobs)
     if depths is not None:
         write_curve(cells, results, ground, output / "value.yaml", as_json)
@@ -204,8 +205,5 @@ def _depths(text: str, blocks: int, top: int) -> Sequence[int]:
     return depths
 
 
-def _with_rates(cell: Cell, rates: object) -> Cell:
-    from ..runtime.comparison.rates import Rates
-
-    assert isinstance(rates, Rates)
+def _with_rates(cell: Cell, rates: Rates) -> Cell:
     return cell.model_copy(update={"options": rates.applied(cell.label, cell.options)})

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import FieldError
 from . import render
 from . import study_options as study
 
@@ -123,17 +124,27 @@ def complete(
 
 def depth_cells(
     ground: study.Ground,
+    algorithm: str,
     depths: Sequence[int],
     seeds: int,
     chosen: dict[str, object],
     more: dict[str, object],
 ) -> list[Cell]:
-    """flexp-sfl with all clients at one depth, for each depth and seed."""
+    """`algorithm`, a kind of flexp-sfl, with all clients at one depth, for each depth and seed.
+
+    Raises FieldError for one that has no depths of its own.
+    """
+    from ..runtime.algorithms.registry import FLEXP
     from ..runtime.comparison.study import with_depth
 
+    if algorithm.split("/")[0] != FLEXP:
+        raise FieldError(
+            f"--depths: {algorithm} has no depths to choose from",
+            f"name {FLEXP} first, as in --algorithms {FLEXP}/prior",
+        )
     return [
         study.cell_of(
-            ground, "flexp-sfl", seed, chosen, **more, members=with_depth(ground.members, depth)
+            ground, algorithm, seed, chosen, **more, members=with_depth(ground.members, depth)
         )
         for seed in range(seeds)
         for depth in depths
@@ -159,7 +170,8 @@ def write_curve(
     curve = ValueCurve(
         source=f"flexp compare --depths: {ground.profile.model} on {ground.data.name}, "
         f"{len(ground.members)} clients, {ground.data.partition or 'as the data say'}, "
-        f"{ground.steps} steps, {len(next(iter(by_depth.values())))} seeds: mean personal accuracy",
+        f"{ground.steps} steps, {len(next(iter(by_depth.values())))} seeds, {cells[0].label}: mean "
+        "personal accuracy",
         points=tuple(
             ValuePoint(depth_share=depth / ground.profile.blocks, value=value.mean)
             for depth, value in found.items()

@@ -152,6 +152,11 @@ BAD = {
     "none": (f"{COMPARE} --algorithms ,", 5, ["--algorithms", "none"]),
     "depth of no block": (f"{COMPARE} --depths 1,4", 5, ["--depths", "from 1 to 3"]),
     "depth of no number": (f"{COMPARE} --depths deep", 5, ["--depths 'deep'"]),
+    "depths of another algorithm": (
+        f"{COMPARE} --depths 1 --algorithms local",
+        5,
+        ["--depths", "local has no depths"],
+    ),
     "target beyond all": (f"{COMPARE} --target 2", 2, ["--target"]),
     "λ of no kind": (f"{COMPARE} --lambdas half", 5, ["'half'", "constant:0.01"]),
     "no scenario": (f"{COMPARE} --scenario no.yaml", 3, ["no.yaml: no such file"]),
