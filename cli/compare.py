@@ -130,6 +130,7 @@ def compare(
     from ..runtime.comparison.rates import read_rates
 
     by_algorithm = read_rates(rates) if rates else None
+    study.check_folder(output)
     study.check_algorithms(names, chosen)
     ground = study.common_ground(
         fleet,

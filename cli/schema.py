@@ -14,7 +14,18 @@ from . import render
 if TYPE_CHECKING:
     from ..catalog.files import Contract
 
-FileKind = Literal["device", "link", "fleet", "fragment", "profile", "plan", "scenarios", "costs"]
+FileKind = Literal[
+    "device",
+    "link",
+    "fleet",
+    "fragment",
+    "profile",
+    "plan",
+    "scenarios",
+    "costs",
+    "compare-scenario",
+    "rates",
+]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -57,6 +68,8 @@ def contracts() -> dict[str, type[Contract]]:
     from ..planner.roi.costs import CostFile
     from ..planner.whatif.scenario import ScenarioFile
     from ..profiler.profile import Profile
+    from ..runtime.comparison.rates import Rates
+    from ..runtime.scenario import Scenario
 
     return {
         "device": Device,
@@ -67,6 +80,8 @@ def contracts() -> dict[str, type[Contract]]:
         "plan": Plan,
         "scenarios": ScenarioFile,
         "costs": CostFile,
+        "compare-scenario": Scenario,
+        "rates": Rates,
     }
 
 

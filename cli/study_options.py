@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import FieldError
+from . import render
 
 if TYPE_CHECKING:
     from ..planner.fleet import ResolvedFleet
@@ -180,7 +181,8 @@ def common_ground(
             "choose --task classification",
         )
     names = columns_read(parse_columns(columns) if columns else {}, partition)
-    rows = load_data(data, names, no_progress, first.settings.task)
+    with render.spinner(f"reading {data}"):
+        rows = load_data(data, names, no_progress, first.settings.task)
     clients = [name for client in resolved.clients for name in member_names(client)]
     happens = read_scenario(scenario, clients) if scenario else Scenario()
     plan = plan_search.search(strategy, profiles, resolved, Wanted())
@@ -205,11 +207,25 @@ def common_ground(
 
 def check_algorithms(names: Sequence[str], chosen: dict[str, object]) -> None:
     """Raise now what is wrong with a name, its words or the options."""
+    from pydantic import ValidationError
+
     from ..runtime.algorithms.algorithm import Options
     from ..runtime.algorithms.registry import parse_algorithm
 
+    try:
+        options = Options.model_validate(chosen)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = "--" + str(problem["loc"][0]).replace("_", "-")
+        raise FieldError(f"{option}: {problem['msg']}, found {problem['input']}") from None
     for name in names:
-        parse_algorithm(name, Options.model_validate(chosen))
+        parse_algorithm(name, options)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise FieldError where no results can go."""
+    if folder.exists() and not folder.is_dir():
+        raise FieldError(f"--output: {folder} is a file", "name a folder")
 
 
 def cell_of(

@@ -61,6 +61,7 @@ def tune(
     render.check_output(rates, "--rates")
     names = algorithm_names(algorithms)
     chosen = study.chosen_options(round_steps=round_steps, head_start=head_start, lambdas=lambdas)
+    study.check_folder(output)
     study.check_algorithms(names, chosen)
     ground = study.common_ground(
         fleet,

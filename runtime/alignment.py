@@ -12,8 +12,9 @@ from ..catalog.models.lora import SCALE, Adapter, LoraPair
 from ..errors import FieldError
 
 
-def parse_lambdas(text: str, blocks: int) -> tuple[float, ...]:
-    """λ for each block: "none", "constant:X", "linear:X" (from X/L up to X) or "x0,x1,...".
+def parse_lambdas(text: str, blocks: int, option: str = "--alignment") -> tuple[float, ...]:
+    """λ for each block: "none", "constant:X", "linear:X" (from X/L up to X) or "x0,x1,...", as
+    given by `option`.
 
     Raises FieldError for anything else, a negative value or a list of another length.
     """
@@ -29,13 +30,13 @@ def parse_lambdas(text: str, blocks: int) -> tuple[float, ...]:
             lambdas = [float(item) for item in text.split(",")]
     except ValueError:
         raise FieldError(
-            f"--alignment {text!r} is not a schedule of λ",
+            f"{option} {text!r} is not a schedule of λ",
             "use none, constant:0.01, linear:0.01 or a list with one number per block",
         ) from None
     if len(lambdas) != blocks:
-        raise FieldError(f"--alignment lists {len(lambdas)} values; the model has {blocks} blocks")
+        raise FieldError(f"{option} lists {len(lambdas)} values; the model has {blocks} blocks")
     if not all(0 <= value < float("inf") for value in lambdas):
-        raise FieldError(f"--alignment {text!r}: λ must be 0 or more")
+        raise FieldError(f"{option} {text!r}: λ must be 0 or more")
     return tuple(lambdas)
 
 

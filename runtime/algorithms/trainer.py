@@ -75,7 +75,7 @@ class Trainer:
         self.model, self.options, self.trainees = model, options, trainees
         self.batcher, self.batch_size, self.seed = batcher, settings.batch, seed
         _, blocks = block_stack(model.backbone)
-        self.lambdas = parse_lambdas(options.lambdas, len(blocks))
+        self.lambdas = parse_lambdas(options.lambdas, len(blocks), "--lambdas")
         self.boundaries = Boundaries(blocks)
         body: Body = (
             LoraBody(model, settings.lora_rank, seed)
