@@ -1,7 +1,8 @@
-"""Layer-flexible alignment: how strongly each personal adapter on the server is held to the trunk.
+"""Layer-flexible alignment: what holds a client's part of a model to what all have in common.
 
-The aligned server side adds Σ_l λ_l · ‖s B_l A_l‖² to a client's objective, where s B_l A_l is its
-personal adapter's update of layer l (docs/algorithm.md).
+prox adds Σ_l λ_l · ‖s B_l A_l‖² to a client's objective, where s B_l A_l is what its personal
+adapter adds to layer l of the server. feature adds λ_{d-1} times the distance of the output of the
+device's d blocks to that of the pre-trained ones (docs/algorithm.md).
 """
 
 from __future__ import annotations
@@ -53,3 +54,12 @@ def prox(adapter: Adapter, lambdas: tuple[float, ...], depth: int) -> Tensor | N
         if block >= depth and lambdas[block] > 0:
             terms.append(lambdas[block] * squared_norm(pair))
     return sum(terms[1:], terms[0]) if terms else None
+
+
+def feature_distance(h_BTH: Tensor, reference_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:
+    """The mean over unmasked tokens of the squared distance of two features, per dimension."""
+    squared_BT = (h_BTH.float() - reference_BTH.float()).square().mean(-1)
+    if mask_BT is None:
+        return squared_BT.mean()
+    weight_BT = mask_BT.to(squared_BT.dtype)
+    return (squared_BT * weight_BT).sum() / weight_BT.sum()

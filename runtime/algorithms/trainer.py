@@ -17,7 +17,7 @@ from ...catalog.models.blocks import block_stack
 from ...catalog.models.heads import CausalLM, Inputs, TaskModel
 from ...errors import StepError, UnsupportedModelError
 from ...profiler.profile import ProfileSettings
-from ..alignment import parse_lambdas
+from ..alignment import feature_distance, parse_lambdas
 from ..batches import Batch, Batcher, Encoded, batch_indices
 from ..fleet_clock import Event, Kind
 from ..label_prior import Mode, adjusted_loss, log_prior
@@ -27,7 +27,6 @@ from .algorithm import Algorithm, Options
 from .body import Body, FullBody, LoraBody, penalty
 from .boundary import Boundaries
 from .holdings import Holdings, Key
-from .objective import check_finite, feature_distance
 from .precision import computing
 
 
@@ -136,7 +135,7 @@ class Trainer:
                 labels,
                 self.priors[client] if self.options.label_prior else None,
             )
-        if not check_finite(loss):
+        if not torch.isfinite(loss):
             raise StepError(client, step, f"the loss is {loss.item()}", LOWER_RATES)
         objective = loss
         if kept is not None:

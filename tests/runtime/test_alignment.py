@@ -4,7 +4,7 @@ import pytest
 import torch
 from flexp.catalog.models.lora import SCALE, Adapter, LoraPair
 from flexp.errors import FieldError
-from flexp.runtime.alignment import parse_lambdas, prox, squared_norm
+from flexp.runtime.alignment import feature_distance, parse_lambdas, prox, squared_norm
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,11 @@ def test_prox_weighs_the_blocks_of_the_server_only() -> None:
     assert value is not None
     torch.testing.assert_close(value, 0.5 * squared_norm(adapter.pairs["2.q"]))
     assert prox(adapter, (1.0, 0.0, 0.0), depth=1) is None
+
+
+def test_the_distance_of_features_is_over_unmasked_tokens() -> None:
+    """Differences of 1 and 3 in every dimension, and one of 100 under the mask."""
+    h_BTH = torch.zeros(1, 3, 2)
+    reference_BTH = torch.tensor([[[1.0, 1.0], [3.0, 3.0], [100.0, 100.0]]])
+    assert float(feature_distance(h_BTH, reference_BTH, torch.tensor([[1, 1, 0]]))) == 5.0
+    assert float(feature_distance(h_BTH[:, :2], reference_BTH[:, :2], None)) == 5.0
