@@ -68,6 +68,7 @@ def run_beside(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for this process, which ends the others
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         )
         for _ in range(min(jobs, len(cells)))
