@@ -24,7 +24,7 @@ import torch
 from flexp.catalog.models.blocks import block_stack
 from flexp.catalog.models.build import bare_model
 from flexp.catalog.models.entry import load_config
-from flexp.catalog.models.heads import Inputs, TaskModel, with_own_head
+from flexp.catalog.models.heads import Inputs, TaskModel, own_copy
 from flexp.catalog.models.lora import activate, lora_linears, new_adapter
 from flexp.profiler.config_slice import with_blocks
 from flexp.profiler.fake import training_batch
@@ -34,7 +34,6 @@ from flexp.runtime.client import Client, ClientSettings
 from flexp.runtime.optim import adamw, apply, learning_rate_factor
 from flexp.runtime.server import Server, ServerSettings
 from flexp.runtime.server_head import HeadSettings, ServerHead
-from flexp.runtime.split import shared_copy
 from flexp.runtime.wire import Wire
 from torch import Tensor
 
@@ -56,7 +55,7 @@ class Ratio(NamedTuple):
 
 
 def unsplit_step(template: TaskModel, settings: ProfileSettings) -> Step:
-    model = with_own_head(shared_copy(template))
+    model = own_copy(template)
     _, blocks = block_stack(model.backbone)
     linears = lora_linears(blocks, range(len(blocks)))
     adapter = new_adapter(linears, settings.lora_rank).seed(SEED)
@@ -74,7 +73,7 @@ def unsplit_step(template: TaskModel, settings: ProfileSettings) -> Step:
 
 
 def split_step(template: TaskModel, settings: ProfileSettings, head: HeadOn) -> Step:
-    remote = shared_copy(template)
+    remote = own_copy(template)
     _, blocks = block_stack(remote.backbone)
     server_settings = ServerSettings(
         server_side="personal",
@@ -90,12 +89,12 @@ def split_step(template: TaskModel, settings: ProfileSettings, head: HeadOn) -> 
     own = None
     if head == "server":
         head_settings = HeadSettings(learning_rate=RATE, steps=STEPS)
-        own = ServerHead("a", with_own_head(remote), server.middle, head_settings)
+        own = ServerHead("a", own_copy(remote, server.middle.blocks), server.middle, head_settings)
     server.admit("a", placement.depth, head=own)
     client_settings = ClientSettings(
         steps=STEPS, learning_rate=RATE, head_rate=RATE, rank=settings.lora_rank, seed=SEED
     )
-    model = with_own_head(shared_copy(template))
+    model = own_copy(template)
     wire = Wire("a", server.handle, "fp32")
     return Client("a", model, placement, wire, client_settings).train_step
 

@@ -27,7 +27,7 @@ import torch
 from flexp.catalog.models.blocks import block_stack
 from flexp.catalog.models.build import bare_model, load_model
 from flexp.catalog.models.entry import checkpoint_folder, find_model, load_config
-from flexp.catalog.models.heads import Inputs, TaskModel, with_own_head
+from flexp.catalog.models.heads import Inputs, TaskModel, own_copy
 from flexp.profiler.config_slice import with_blocks
 from flexp.profiler.costs import wire_bytes
 from flexp.profiler.measure import profile_config
@@ -38,7 +38,6 @@ from flexp.runtime.client import Client, ClientSettings
 from flexp.runtime.codecs import CODECS
 from flexp.runtime.emulated_link import EmulatedLink
 from flexp.runtime.server import Server, ServerSettings
-from flexp.runtime.split import shared_copy
 from flexp.runtime.wire import Deliver, Wire
 from torch import Tensor
 
@@ -92,7 +91,7 @@ class Pair:
         parts: int = 1,
         link: Any = None,
     ) -> None:
-        remote = shared_copy(template)
+        remote = own_copy(template)
         blocks = len(block_stack(remote.backbone)[1])
         self.placement = Placement(blocks // 2)
         self.server = Server(
@@ -118,7 +117,7 @@ class Pair:
             seed=SEED,
             micro_batches=parts,
         )
-        model = with_own_head(shared_copy(template))
+        model = own_copy(template)
         self.client = Client("a", model, self.placement, wire, client_settings)
         _move_every_b((self.client.adapter, self.server.trunk))
         self.gradients: dict[str, Tensor] = {}

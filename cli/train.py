@@ -97,8 +97,8 @@ def train(
         float | None,
         typer.Option(
             "--learning-rate",
-            show_default="0.003",
-            help="Of the adapters.",
+            show_default="0.003, 0.0001 with --method full",
+            help="Of the adapters, or of all weights of the blocks and embeddings.",
             rich_help_panel=RATES,
         ),
     ] = None,

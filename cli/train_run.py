@@ -101,7 +101,7 @@ def _new(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextData]:
     from ..runtime.assemble import check_model
     from ..runtime.data import load_data
     from ..runtime.partition import columns_read
-    from ..runtime.records import TrainSettings
+    from ..runtime.records import LEARNING_RATES, TrainSettings
     from ..runtime.run_folder import check_new
 
     given = order.given
@@ -119,7 +119,11 @@ def _new(order: Order, fetch: Progress) -> tuple[Plan, TrainSettings, TextData]:
     check_model(plan, given.get("model", plan.model))
     columns = columns_read(given.get("columns", {}), given.get("partition"))
     data = load_data(given["data"], columns, fetch, plan.settings.task)
-    defaults = {"model": plan.model, "steps": plan.steps_per_client}
+    defaults = {
+        "model": plan.model,
+        "steps": plan.steps_per_client,
+        "learning_rate": LEARNING_RATES[plan.settings.method],
+    }
     hashes = {"plan_hash": content_hash(plan), "data_hash": data.fingerprint()}
     return plan, TrainSettings(**{**defaults, **given, **hashes}), data
 

@@ -7,10 +7,13 @@ device's d blocks to that of the pre-trained ones (docs/algorithm.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
-from ..catalog.models.lora import SCALE, Adapter, LoraPair
+from ..catalog.models.lora import SCALE
 from ..errors import FieldError
+from .versions import Owned
 
 
 def parse_lambdas(text: str, blocks: int, option: str = "--alignment") -> tuple[float, ...]:
@@ -41,18 +44,22 @@ def parse_lambdas(text: str, blocks: int, option: str = "--alignment") -> tuple[
     return tuple(lambdas)
 
 
-def squared_norm(pair: LoraPair) -> Tensor:
-    """‖s B A‖², as s² tr((A Aᵀ)(Bᵀ B)): no [out, in] matrix is formed."""
-    return SCALE**2 * ((pair.A @ pair.A.T) * (pair.B.T @ pair.B)).sum()
+def squared_norm(parts: Sequence[Tensor]) -> Tensor:
+    """‖s B A‖² of A and B, as s² tr((A Aᵀ)(Bᵀ B)): no [out, in] matrix is formed; ‖W‖² of a whole
+    weight."""
+    if len(parts) == 1:
+        return parts[0].square().sum()
+    A, B = parts
+    return SCALE**2 * ((A @ A.T) * (B.T @ B)).sum()
 
 
-def prox(adapter: Adapter, lambdas: tuple[float, ...], depth: int) -> Tensor | None:
+def prox(personal: Owned, lambdas: tuple[float, ...], depth: int) -> Tensor | None:
     """Σ λ_l ‖s B_l A_l‖² over the server's layers of a client at `depth`; None where λ are 0."""
     terms = []
-    for path, pair in adapter.pairs.items():
+    for path, parts in personal.by_path().items():
         block = int(path.partition(".")[0])
         if block >= depth and lambdas[block] > 0:
-            terms.append(lambdas[block] * squared_norm(pair))
+            terms.append(lambdas[block] * squared_norm(parts))
     return sum(terms[1:], terms[0]) if terms else None
 
 

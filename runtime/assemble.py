@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from ..catalog.models.build import load_model
 from ..catalog.models.entry import checkpoint_folder, config_hash, load_config
-from ..catalog.models.heads import CausalLM, Classifier, TaskModel, set_head, with_own_head
+from ..catalog.models.heads import CausalLM, Classifier, TaskModel, own_copy, set_head
 from ..catalog.progress import Progress
 from ..errors import PlanError, UnsupportedModelError
 from ..planner.plan import Plan
@@ -21,6 +22,7 @@ from .bounds import Bounds, token_bounds
 from .client import Client, ClientSettings
 from .data import TextData
 from .evaluate import TestSets
+from .export import export_adapter, export_head, export_weights
 from .image_batches import ImageBatcher
 from .label_prior import log_prior
 from .partition import Partition, divide
@@ -28,7 +30,6 @@ from .records import TrainSettings
 from .schedule import steps_of
 from .server import Server, ServerSettings
 from .server_head import HeadSettings, ServerHead
-from .split import shared_copy
 from .tasks import batcher_for, classes_of, with_tags
 from .wire import Wire
 
@@ -60,6 +61,16 @@ class Job:
         """The client's head, wherever it is."""
         seat = self.server.seats[client]
         return (seat.head or self.clients[client]).model.head
+
+    def export(self, client: str, folder: Path) -> None:
+        """Write what the client takes away."""
+        own, server = self.clients[client], self.server
+        if server.settings.method == "lora":
+            remote, rank = server.effective(client), self.plan.settings.lora_rank
+            export_adapter(own, remote, folder, self.plan.model, rank)
+        elif server.settings.method == "full":
+            export_weights(own, server.effective_weights(client), folder)
+        export_head(self.head(client), folder)
 
 
 def check_model(plan: Plan, model: str) -> PretrainedConfig:
@@ -106,8 +117,8 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
     batcher = batcher_for(task, folder, template.backbone, plan.settings.length, data)
     start_head(template, batcher, tuple(data.class_names.get(c, c) for c in classes))
     bounds = _bounds(plan, template)
-    remote = shared_copy(template)
-    server = Server(remote.backbone, _server_settings(plan, settings, bounds))
+    remote = own_copy(template)
+    server = Server(remote.backbone, _server_settings(plan, settings, template, bounds))
     clients = _clients(plan, settings, template, remote, server, bounds)
     train = {n: batcher.encode(part.train, classes) for n, part in partition.clients.items()}
     if settings.label_prior:
@@ -127,11 +138,13 @@ def assemble(plan: Plan, settings: TrainSettings, data: TextData, progress: Prog
 
 
 def _check_plan(plan: Plan) -> None:
-    if plan.settings.method != "lora":
-        what = {"full": "full fine-tuning", "head": "heads alone"}[plan.settings.method]
+    """What a plan may ask for and a run can't do."""
+    remote = [client.name for client in plan.clients if client.head == "server"]
+    if plan.settings.method == "full" and remote:
         raise UnsupportedModelError(
-            f"the plan is for {what}; flexp trains LoRA adapters",
-            "profile and plan again with --method lora",
+            f"the plan trains all weights with the head of {remote[0]!r} on the server, where the "
+            "norm between the blocks and the head is every client's",
+            "set policy.labels_may_leave: false in the fleet file and plan again",
         )
 
 
@@ -182,8 +195,14 @@ def _bounds(plan: Plan, template: TaskModel) -> Bounds:
     return replace(bounds, message_bytes=max(bounds.message_bytes, private_bytes))
 
 
-def _server_settings(plan: Plan, settings: TrainSettings, bounds: Bounds) -> ServerSettings:
+def _server_settings(
+    plan: Plan, settings: TrainSettings, template: TaskModel, bounds: Bounds
+) -> ServerSettings:
+    nothing = not any(weight.requires_grad for weight in template.backbone.parameters())
     return ServerSettings(
+        method=plan.settings.method,
+        optimizer=plan.settings.optimizer,
+        frozen=plan.settings.method == "head" and nothing,
         bounds=bounds,
         server_side=plan.server_side,
         codec=plan.clients[0].codec,
@@ -217,12 +236,14 @@ def _clients(
     clients, steps = {}, steps_of(plan, settings.steps)
     for entry in plan.clients:
         own_steps = steps[entry.name]
-        model, head = with_own_head(shared_copy(template)), None
+        model, head = own_copy(template), None
         if entry.head == "server":
             own_head = replace(head_settings, steps=own_steps)
-            head = ServerHead(entry.name, with_own_head(remote), server.middle, own_head)
+            at_home = own_copy(remote, server.middle.blocks)
+            head = ServerHead(entry.name, at_home, server.middle, own_head)
         server.admit(entry.name, entry.depth, entry.top, head, entry.codec, own_steps)
-        wire = Wire(entry.name, server.handle, entry.codec, bounds=bounds)
+        frozen = server.settings.frozen
+        wire = Wire(entry.name, server.handle, entry.codec, frozen=frozen, bounds=bounds)
         own_settings = replace(client_settings, steps=own_steps, micro_batches=entry.micro_batches)
         clients[entry.name] = Client(entry.name, model, entry.placement, wire, own_settings)
     return clients

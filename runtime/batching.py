@@ -20,8 +20,9 @@ from torch.nn import functional as F  # noqa: N812
 from ..catalog.models.lora import LoraLinear, LoraStack, routed
 from .middle import Middle
 
-Weights = Mapping[str, tuple[Tensor, Tensor]]
-"""A [r, in] and B [out, r] of each layer, by "block.layer path"."""
+Weights = Mapping[str, tuple[Tensor, ...]]
+"""A [r, in] and B [out, r] of each layer, by "block.layer path"; or each weight of whole blocks,
+alone, by "block.name"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ class JointPass:
         )
         self._free()
         entries, stacks = found[: len(wanted)], found[len(wanted) :]
-        adapters: dict[int, tuple[dict[str, tuple[Tensor, Tensor]], ...]] = {
+        adapters: dict[int, tuple[dict[str, tuple[Tensor, ...]], ...]] = {
             i: tuple({} for _ in self.crossings[i].adapters) for i in wanted
         }
         broken = set()

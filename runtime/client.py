@@ -77,15 +77,19 @@ class Client:
         activate(self.linears, adapter)
         self.optimizer, self.rates = self._optimizer()
 
-    def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:
-        """The optimizer of the body and the head, and their learning rates."""
+    def _optimizer(self) -> tuple[torch.optim.Optimizer | None, list[float]]:
+        """The optimizer of the body and the head, and their learning rates; None where nothing of
+        the client's trains."""
         trained = [p for p in self.model.parameters() if p.requires_grad]
         own = {id(p) for p in self.model.head.parameters()}
         groups = [
             ([p for p in trained if id(p) not in own], self.settings.learning_rate),
             ([p for p in trained if id(p) in own], self.settings.head_rate),
         ]
-        (parameters, rate), *others = [group for group in groups if group[0]]
+        groups = [group for group in groups if group[0]]
+        if not groups:
+            return None, []
+        (parameters, rate), *others = groups
         optimizer = OPTIMIZERS[self.settings.optimizer](parameters, rate)
         for more, other_rate in others:
             optimizer.add_param_group({"params": more, "lr": other_rate})
@@ -107,9 +111,11 @@ class Client:
         try:
             loss = self._gradients(inputs, labels, checks)
             checks.gradients(self.model.parameters())
-            apply(self.optimizer, self.rates, learning_rate_factor(step, self.settings.steps))
+            if self.optimizer is not None:
+                factor = learning_rate_factor(step, self.settings.steps)
+                apply(self.optimizer, self.rates, factor)
         finally:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.model.zero_grad(set_to_none=True)
         return loss
 
     def _gradients(self, inputs: Inputs, labels: Tensor, checks: StepChecks) -> float:
@@ -123,7 +129,8 @@ class Client:
             if not math.isfinite(value):
                 raise checks.fail(f"the loss is {value}", LOWER_RATES)
             if self.lanes is None:
-                loss.backward()
+                if loss.requires_grad:  # else all that trains is the server's
+                    loss.backward()
             else:
                 self.lanes.backpropagate(loss)
             return value

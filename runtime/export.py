@@ -1,12 +1,16 @@
-"""A client's personalised model as a PEFT adapter and a head, for use without flexp.
+"""What a client takes away from a run, for use without flexp.
 
-The client's own blocks carry its own adapter. On the server's blocks the effective adapter is a
-sum of pairs, trunk + personal, which is one adapter of the summed rank: [B1 B2] [A1; A2].
+With adapters: a PEFT adapter and a head. The client's own blocks carry its own adapter. On the
+server's blocks the effective adapter is a sum of pairs, trunk + personal, which is one adapter of
+the summed rank: [B1 B2] [A1; A2]. Where all weights train: all weights. Where only the head does:
+the head.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -17,21 +21,21 @@ from ..catalog.models.lora import SCALE, LoraPair
 from .client import Client
 
 ADAPTER, HEAD = "adapter_model.safetensors", "head.safetensors"
+WEIGHTS = "model.safetensors"
+"""Of the library's model, as it names them."""
 PREFIX = "base_model.model."
 """Before the name of a layer in an adapter's file: peft's wrappers of the model."""
 
 
-def export_client(
+def export_adapter(
     client: Client,
     remote: dict[str, list[LoraPair]],
-    head: nn.Module,
     folder: Path,
     base_model: str,
     rank: int,
 ) -> None:
     """Write `folder` so that `PeftModel.from_pretrained(MODEL, folder)` loads it, where MODEL is an
-    AutoModel, or an AutoModelForCausalLM for causal-lm. A head that was trained is beside it, in
-    head.safetensors.
+    AutoModel, or an AutoModelForCausalLM for causal-lm.
 
     `remote` are the pairs of the server's blocks, by "block.layer path".
     """
@@ -60,15 +64,37 @@ def export_client(
     )
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(str(folder))
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomic(folder / ADAPTER, safetensors.torch.save(contiguous))
+    _write(folder / ADAPTER, tensors)
+
+
+def export_weights(client: Client, remote: Mapping[str, Tensor], folder: Path) -> None:
+    """Write `folder` so that AutoModel, or AutoModelForCausalLM for causal-lm, loads it.
+
+    `remote` are the weights of the server's blocks, by "block.name".
+    """
+    root: Any = client.model.root
+    tensors = {name: parameter.detach() for name, parameter in root.named_parameters()}
+    tensors |= {f"{client.stack}.{name}": weight for name, weight in remote.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    root.config.save_pretrained(str(folder))
+    _write(folder / WEIGHTS, tensors)
+
+
+def export_head(head: nn.Module, folder: Path) -> None:
+    """What of a head was trained."""
     weights = {
-        name: parameter.detach().contiguous()
+        name: parameter.detach()
         for name, parameter in head.named_parameters()
         if parameter.requires_grad
     }
     if weights:
-        write_atomic(folder / HEAD, safetensors.torch.save(weights))
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / HEAD, weights)
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, safetensors.torch.save(contiguous, metadata={"format": "pt"}))
 
 
 def _has_conv1d(backbone: nn.Module) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..catalog.models.lora import LoraLinear
 from .batching import Crossing, Gradients, JointPass
 from .middle import Middle
+from .whole_pass import WholePass
 
 BUCKET_TOKENS = 16
 """Clients are padded to one length only if their lengths lie between the same multiples of this."""
@@ -25,7 +26,7 @@ class Flight:
     """A forward pass that waits for its gradient: number `index` of `joint`."""
 
     crossing: Crossing
-    joint: JointPass
+    joint: JointPass | WholePass
     index: int
 
     def leave(self) -> None:
@@ -40,6 +41,8 @@ class Backbone:
 
     middle: Middle
     linears: Mapping[str, LoraLinear]
+    whole: bool = False
+    """All weights train, and every crossing is `alone`."""
 
     def forward(
         self, crossings: Sequence[Crossing], *, training: bool
@@ -56,11 +59,17 @@ class Backbone:
             found |= zip(members, results, strict=True)
         return [found[index] for index in range(len(crossings))]
 
+    def _pass(self, crossings: list[Crossing], training: bool) -> JointPass | WholePass:
+        if self.whole:
+            (crossing,) = crossings
+            return WholePass(self.middle, crossing, training=training)
+        return JointPass(self.middle, self.linears, crossings, training=training)
+
     def _together(
         self, crossings: list[Crossing], training: bool
     ) -> list[tuple[Flight, Tensor] | Exception]:
         try:
-            joint = JointPass(self.middle, self.linears, crossings, training=training)
+            joint = self._pass(crossings, training)
         except COMPUTE_ERRORS as error:
             if len(crossings) == 1:
                 return [error]
@@ -86,7 +95,7 @@ class Backbone:
                 found[n] = result
             else:
                 now[n] = result[0]
-        by_pass: dict[JointPass, list[int]] = {}
+        by_pass: dict[JointPass | WholePass, list[int]] = {}
         for n, flight in now.items():
             by_pass.setdefault(flight.joint, []).append(n)
         for joint, numbers in by_pass.items():

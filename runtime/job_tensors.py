@@ -2,8 +2,9 @@
 
 OWNER/NAME is a weight, OWNER/NAME/MOMENT what its optimizer keeps for it. Owners are the trunk,
 "personal/CLIENT" (δ on the server), "head/CLIENT" (a head on the server) and "client/CLIENT" (on
-the device). NAME is "block.layer.A" or
-"block.layer.B" for an adapter, else the parameter's name in the model, such as "head.weight".
+the device). NAME is "block.layer.A" or "block.layer.B" for an adapter, "block.name" for a weight of
+a server's block where all weights train, else the parameter's name in the model, such as
+"head.weight".
 answers/CLIENT/MESSAGE is what the server answered to the client's last step, in bytes.
 """
 
@@ -21,6 +22,7 @@ from .assemble import Job
 from .client import Client
 from .optim import moments, set_moments
 from .redeploy import PAIR
+from .versions import Owned
 
 Tensors = dict[str, Tensor]
 
@@ -34,11 +36,11 @@ class Owner:
 
 def owners(job: Job) -> Iterator[Owner]:
     server = job.server
-    yield Owner(name="trunk", parameters=_pairs(server.trunk), optimizer=server.optimizer)
+    yield Owner(name="trunk", parameters=server.trunk.named(), optimizer=server.optimizer)
     for name, seat in server.seats.items():
         yield Owner(
             name=f"personal/{name}",
-            parameters=_pairs(seat.personal),
+            parameters=seat.personal.named(),
             optimizer=seat.optimizer,
         )
         if seat.head is not None:
@@ -122,8 +124,9 @@ def _fit_adapters(job: Job, tensors: Mapping[str, Tensor]) -> None:
             job.server.adopt(name, _blank(linears, own))
 
 
-def _ranks(adapter: Adapter) -> dict[str, int]:
-    return {path: len(pair.A) for path, pair in adapter.pairs.items()}
+def _ranks(owned: Owned) -> dict[str, int]:
+    pairs = owned.pairs if isinstance(owned, Adapter) else {}
+    return {path: len(pair.A) for path, pair in pairs.items()}
 
 
 def _blank(linears: Mapping[str, LoraLinear], ranks: Mapping[str, int]) -> Adapter:
@@ -142,17 +145,9 @@ def _check_fits(key: str, parameter: nn.Parameter, stored: Tensor | None) -> Non
         )
 
 
-def _pairs(adapter: Adapter) -> dict[str, nn.Parameter]:
-    return {
-        f"{path}.{name}": parameter
-        for path, pair in adapter.pairs.items()
-        for name, parameter in pair.named_parameters()
-    }
-
-
 def _on_device(client: Client) -> dict[str, nn.Parameter]:
     """The client's adapter, its head, and whatever else of its model trains."""
-    pairs = _pairs(client.adapter)
+    pairs = client.adapter.named()
     adapted = {id(parameter) for parameter in pairs.values()}
     others = {
         name: parameter

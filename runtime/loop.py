@@ -11,7 +11,6 @@ from . import checkpoint
 from .assemble import Job
 from .batches import batch_indices
 from .evaluate import Accuracy, accuracy, evaluate
-from .export import export_client
 from .job_tensors import capture, restore
 from .metrics import MetricsLog, read_metrics
 from .observer import Observer, Start
@@ -122,15 +121,8 @@ class Run:
         """Measure, export and sum up; the run is complete when its summary is there."""
         after = self._evaluate("after")
         job = self.job
-        for name, client in job.clients.items():
-            export_client(
-                client,
-                job.server.effective(name),
-                job.head(name),
-                self.folder / CLIENTS / name,
-                job.plan.model,
-                job.plan.settings.lora_rank,
-            )
+        for name in job.clients:
+            job.export(name, self.folder / CLIENTS / name)
         summary = summarise(
             job,
             self.settings,

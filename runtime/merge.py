@@ -20,7 +20,7 @@ from ..errors import MissingFileError, RunError, UnknownNameError, UnsupportedMo
 from ..planner.plan import Plan, read_plan
 from .assemble import check_model
 from .batches import Batcher
-from .export import ADAPTER, HEAD, PREFIX
+from .export import ADAPTER, HEAD, PREFIX, WEIGHTS
 from .records import Summary, TrainSettings
 from .run_folder import CLIENTS, PLAN, SETTINGS, completed, resume_command
 
@@ -65,9 +65,7 @@ def load_merged(run: Path, client: str, model: str | None, progress: Progress) -
             f"{plan.settings.task}",
             f"load {adapter} with peft: the adapter, and the head beside it",
         )
-    merge(whole.root, safetensors.torch.load_file(adapter / ADAPTER))
-    if isinstance(whole, Classifier):
-        whole.head.load_state_dict(safetensors.torch.load_file(adapter / HEAD))
+    _take(whole, adapter)
     return Merged(
         client=client,
         model=whole.eval(),
@@ -78,6 +76,19 @@ def load_merged(run: Path, client: str, model: str | None, progress: Progress) -
         settings=settings,
         summary=summary,
     )
+
+
+def _take(whole: Classifier | CausalLM, folder: Path) -> None:
+    """Put what the client took away in place."""
+    if (folder / ADAPTER).exists():
+        merge(whole.root, safetensors.torch.load_file(folder / ADAPTER))
+    if (folder / WEIGHTS).exists():
+        weights = safetensors.torch.load_file(folder / WEIGHTS)
+        with torch.no_grad():
+            for name, parameter in whole.root.named_parameters():
+                parameter.copy_(weights[name])
+    if (folder / HEAD).exists():
+        whole.head.load_state_dict(safetensors.torch.load_file(folder / HEAD))
 
 
 @torch.no_grad()

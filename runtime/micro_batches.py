@@ -166,6 +166,8 @@ class Lanes:
 
     def backpropagate(self, loss: Tensor) -> None:
         """The whole backward pass of a part, the server's included."""
+        if not loss.requires_grad:  # all that trains is the server's
+            return
         loss.backward()
         below, above = self._lane.below, self._lane.above
         if below is None or above is None:  # nothing to send back, or the head is the server's

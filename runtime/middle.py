@@ -6,13 +6,14 @@ from a dry run of the model's own forward on zeros, with every block replaced by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from ..catalog.models.blocks import block_stack
 from .recipes import BlockCall, Recipes, recipe_key
@@ -42,7 +43,7 @@ class Middle:
         without_embedding(backbone, self.blocks)
 
     def recipe(
-        self, masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
+        self, masks: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]
     ) -> list[BlockCall]:
         """How the model's own forward calls each block for inputs of these masks and shapes."""
         how = (self.backbone.dtype, self.backbone.config._attn_implementation)
@@ -77,14 +78,14 @@ class Middle:
         return type(block).forward(block, *args, **kwargs)
 
     def inputs(
-        self, masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
+        self, masks: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]
     ) -> dict[str, Tensor]:
         """Model inputs as far as a server knows them: masks, and zeros for what stays on the
         device."""
         zeros = {name: self._zeros(name, shape) for name, shape in shapes.items()}
         return zeros | {name: mask.long() for name, mask in masks.items()}
 
-    def _zeros(self, name: str, shape: list[int]) -> Tensor:
+    def _zeros(self, name: str, shape: Sequence[int]) -> Tensor:
         dtype = self.backbone.dtype if name == "pixel_values" else torch.long
         return torch.zeros(shape, dtype=dtype)
 
@@ -115,11 +116,27 @@ class Middle:
                 for block in self.blocks:
                     del block.forward
 
-    def run(self, h_BTH: Tensor, span: range, calls: list[BlockCall]) -> Tensor:
-        """Blocks `span`, one after the other."""
+    def run(
+        self,
+        h_BTH: Tensor,
+        span: range,
+        calls: list[BlockCall],
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Blocks `span`, one after the other; with `weights`, by "block.name", in place of their
+        own where given."""
         with self._lock:
             for index in span:
                 args, kwargs = calls[index]
-                output = self.blocks[index](h_BTH, *args, **kwargs)
+                if weights is None:
+                    output = self.blocks[index](h_BTH, *args, **kwargs)
+                else:
+                    own = _of_block(weights, index)
+                    output = functional_call(self.blocks[index], own, (h_BTH, *args), kwargs)
                 h_BTH = output[0] if isinstance(output, tuple) else output
         return h_BTH
+
+
+def _of_block(weights: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
+    start = f"{index}."
+    return {k.removeprefix(start): w for k, w in weights.items() if k.startswith(start)}

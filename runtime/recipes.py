@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -48,7 +48,9 @@ class Recipes:
             self.held_bytes -= dropped
 
 
-def recipe_key(masks: Mapping[str, Tensor], shapes: Mapping[str, list[int]], *how: object) -> Key:
+def recipe_key(
+    masks: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]], *how: object
+) -> Key:
     """Equal for inputs that a model calls its blocks alike for."""
     content = (
         (name, mask.shape, mask.dtype, mask.device, mask.contiguous().cpu().numpy().tobytes())

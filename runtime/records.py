@@ -5,7 +5,7 @@ run.json                what else determines the run: data, seed, rates
 metrics.jsonl           one line per step
 checkpoint/             the last two states, until the run is complete (checkpoint.py)
 summary.json            accuracies, traffic, predicted beside measured
-clients/NAME/           a PEFT adapter and head.safetensors
+clients/NAME/           a PEFT adapter or, where all weights train, a checkpoint; head.safetensors
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ..catalog.files import Contract
-from ..profiler.profile import Task
+from ..profiler.profile import Method, Task
 from .evaluate import Accuracy
 from .state import Move
 from .statistics import DataStatistics
 
+LEARNING_RATES: dict[Method, float] = {"lora": 3e-3, "full": 1e-4, "head": 3e-3}
+"""By what trains; where only heads do, nothing has this rate."""
 OnBadNumbers = Literal["stop-client", "skip-step", "stop-run"]
 
 
@@ -46,7 +48,7 @@ class TrainSettings(Contract):
     """Rounds: steps of a client at the profile's batch. Smaller batches take more."""
     seed: NonNegativeInt = 0
     learning_rate: PositiveFloat = 3e-3
-    """Of the adapters."""
+    """Of the adapters, or of all weights but the head's."""
     head_rate: PositiveFloat = 3e-3
     alignment: str = "none"
     """λ by block: none, constant:X, linear:X or a list."""

@@ -43,6 +43,12 @@ def shifts(old: Plan, new: Plan) -> list[Shift]:
         had, has = on_device(before, old.blocks), on_device(after, new.blocks)
         if had != has:
             found.append(Shift(client=after.name, to_device=has - had, to_server=had - has))
+    if found and old.settings.method == "full":
+        raise PlanError(
+            f"--plan: {found[0].client} gets other blocks, but all weights train in this run; only "
+            "adapters change hands",
+            "keep its depth and top blocks, or start a new run with the plan in another -o folder",
+        )
     return found
 
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..catalog.models.lora import Adapter
 from ..errors import StepError
 from .batching import Weights
 from .grouping import Flight
 from .message import Kind, Message
-from .optim import FlatAdamW
 from .server_head import ServerHead
+from .versions import Owned, optimizer_of
 
 Replies = dict[tuple[Kind, int], bytes]
 """The answers of one step, by the message's kind and part."""
@@ -45,7 +44,10 @@ class Step:
         (_, total), *rest = sorted(self.gradients.items())
         for _, part in rest:
             total = tuple(
-                {path: (A + more[path][0], B + more[path][1]) for path, (A, B) in own.items()}
+                {
+                    path: tuple(one + other for one, other in zip(mine, more[path], strict=True))
+                    for path, mine in own.items()
+                }
                 for own, more in zip(total, part, strict=True)
             )
         return total
@@ -62,10 +64,11 @@ class Seat:
         self,
         span: range,
         codec: str,
-        personal: Adapter,
+        personal: Owned,
         learning_rate: float,
         head: ServerHead | None,
         steps: int,
+        optimizer: str = "adamw",
     ) -> None:
         self.span = span
         """The blocks that the server runs for the client."""
@@ -74,6 +77,7 @@ class Seat:
         self.codec = codec
         self.head = head
         """None where the client has its head."""
+        self._optimizer_name = optimizer
         self.adopt(personal, learning_rate)
         self.step: Step | None = None
         self.applied = -1
@@ -81,11 +85,11 @@ class Seat:
         self.replies: Replies = {}
         """The answers to that step."""
 
-    def adopt(self, personal: Adapter, learning_rate: float, *, alone: bool = False) -> None:
+    def adopt(self, personal: Owned, learning_rate: float, *, alone: bool = False) -> None:
         """Take `personal` as the client's own, with an optimizer that has seen nothing yet. `alone`
         where it is of another form than other clients', which can't go through blocks with it."""
         self.personal, self.rate, self.alone = personal, learning_rate, alone
-        self.optimizer = FlatAdamW(personal.parameters(), learning_rate) if personal.pairs else None
+        self.optimizer = optimizer_of(personal, self._optimizer_name, learning_rate, flat=True)
 
     def remembered(self, message: Message) -> bytes | None:
         """The answer to a message of training that was answered before; None for a new one.

@@ -11,27 +11,30 @@ the rounding of matrix products.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, lora_linears, new_adapter
+from ..catalog.models.whole import summed, whole_weights
 from ..errors import FlexpError, RunError
 from ..planner.fleet import ServerSide
+from ..profiler.profile import Method, Optimizer
 from .alignment import prox
 from .batching import Crossing
 from .bounds import ANYTHING, Bounds
 from .grouping import Backbone
 from .message import Kind, Message, decode
 from .middle import Middle
-from .optim import adamw, apply, learning_rate_factor
+from .optim import apply, learning_rate_factor
 from .seat import Seat, Step, refusal
 from .server_head import ServerHead
 from .turn import Ticket, serve, turns
-from .versions import Versions, live
+from .versions import Owned, Versions, live, optimizer_of
+from .whole_pass import inside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,11 @@ class ServerSettings:
     """λ per block: how strongly δ is held at zero, hence to the trunk."""
     rank: int
     seed: int
+    method: Method = "lora"
+    """What trains in the blocks: adapters, all weights, or nothing."""
+    optimizer: Optimizer = "adamw"
+    frozen: bool = False
+    """Nothing trains in blocks or embeddings, here or on a device: nobody asks for a gradient."""
     bounds: Bounds = ANYTHING
     """What a message may hold."""
     personal_rate_factor: float = 0.3
@@ -57,16 +65,15 @@ class Server:
 
     def __init__(self, backbone: nn.Module, settings: ServerSettings) -> None:
         self.settings = settings
-        self.middle = Middle(backbone.requires_grad_(False))
-        self.linears = lora_linears(self.middle.blocks, range(len(self.middle.blocks)))
-        self.backbone = Backbone(self.middle, self.linears)
-        trained = settings.server_side != "personal"
-        self.trunk = self._new_adapter(self.linears if trained else {})
-        self.optimizer = (
-            adamw(self.trunk.parameters(), settings.learning_rate, together=True)
-            if trained
-            else None
-        )
+        self.middle = Middle(backbone)
+        self.middle.blocks.requires_grad_(False)  # of several owners, it is these that train
+        everywhere = range(len(self.middle.blocks))
+        self.linears = lora_linears(self.middle.blocks, everywhere)
+        self.backbone = Backbone(self.middle, self.linears, whole=settings.method == "full")
+        trained = everywhere if settings.server_side != "personal" else range(0)
+        self.trunk = self._owned(trained, lambda weight: weight)
+        rate = settings.learning_rate
+        self.optimizer = optimizer_of(self.trunk, settings.optimizer, rate, flat=False)
         self.seats: dict[str, Seat] = {}
         self._versions = Versions(self.trunk)
         self._lock = Lock()
@@ -93,45 +100,67 @@ class Server:
                 f"which has no block {missing[0]}",
                 "start the server for its shallowest client",
             )
-        personal = self._new_adapter(self._personal_linears(span))
-        rate = self._personal_rate()
-        steps = steps or self.settings.steps
-        self.seats[client] = Seat(span, codec or self.settings.codec, personal, rate, head, steps)
+        start = Tensor.clone if self.settings.server_side == "personal" else torch.zeros_like
+        personal = self._owned(self._personal_span(span), start)
+        seat = self.seats[client] = Seat(
+            span,
+            codec or self.settings.codec,
+            personal,
+            self._personal_rate(),
+            head,
+            steps or self.settings.steps,
+            self.settings.optimizer,
+        )
+        seat.alone = self.backbone.whole
 
     def adopt(self, client: str, personal: Adapter) -> None:
         """Give a client another personal adapter, of any ranks, on any of the blocks that it
         crosses."""
         seat = self.seats[client]
         ranks = {pair.A.shape[0] for pair in personal.pairs.values()}
-        usual = personal.pairs.keys() == self._personal_linears(seat.span).keys()
+        usual = personal.pairs.keys() == self._inside(self._personal_span(seat.span)).keys()
         alone = not usual or not ranks <= {self.settings.rank}
         seat.adopt(personal, self._personal_rate(), alone=alone)
 
-    def _personal_linears(self, span: range) -> dict[str, LoraLinear]:
-        """The layers that have a personal adapter from the start."""
-        if self.settings.server_side == "shared":
-            return {}
+    def _personal_span(self, span: range) -> range:
+        """The blocks in which a client has something of its own from the start."""
+        return range(0) if self.settings.server_side == "shared" else span
+
+    def _inside(self, span: range) -> dict[str, LoraLinear]:
         return {
             path: linear
             for path, linear in self.linears.items()
             if int(path.partition(".")[0]) in span
         }
 
+    def _owned(self, span: range, start: Callable[[Tensor], Tensor]) -> Owned:
+        """What one owner trains in these blocks: adapters, or weights that begin with `start` of
+        the backbone's."""
+        if self.settings.method == "full":
+            return whole_weights(self.middle.blocks, span, start)
+        return new_adapter(self._inside(span), self.settings.rank).seed(self.settings.seed)
+
     def _personal_rate(self) -> float:
         rate = self.settings.learning_rate
-        return rate * self.settings.personal_rate_factor if self.trunk.pairs else rate
+        return rate * self.settings.personal_rate_factor if len(self.trunk) else rate
 
-    def _new_adapter(self, linears: dict[str, LoraLinear]) -> Adapter:
-        return new_adapter(linears, self.settings.rank).seed(self.settings.seed)
+    def _owners(self, seat: Seat) -> list[Owned]:
+        """Those whose parts add up in the client's blocks."""
+        return [owned for owned in (self.trunk, seat.personal) if len(owned)]
 
     def effective(self, client: str) -> dict[str, list[LoraPair]]:
         """The pairs whose sum is the client's adapter, for each layer of its server blocks."""
         seat = self.seats[client]
+        adapters = [owned for owned in self._owners(seat) if isinstance(owned, Adapter)]
         return {
-            path: [a.pairs[path] for a in (self.trunk, seat.personal) if path in a.pairs]
-            for path in self.linears
-            if int(path.partition(".")[0]) in seat.span
+            path: [adapter.pairs[path] for adapter in adapters if path in adapter.pairs]
+            for path in self._inside(seat.span)
         }
+
+    def effective_weights(self, client: str) -> dict[str, Tensor]:
+        """The client's weights of its server blocks, where all weights train."""
+        seat = self.seats[client]
+        return summed([inside(live(owned), seat.span) for owned in self._owners(seat)])
 
     def handle(self, data: bytes) -> bytes:
         """One request, one reply. A gradient is applied once, however often it is sent."""
@@ -175,9 +204,10 @@ class Server:
 
     def update(self, seat: Seat, step: Step) -> None:
         """One step of what trains in a client's blocks, and of its head if that is here."""
-        owners = [adapter for adapter in (self.trunk, seat.personal) if adapter.pairs]
-        for owner, weights in zip(owners, step.total(), strict=True):
-            owner.take_gradients(weights)
+        if any(other.step for other in self.seats.values() if other is not seat):
+            self._versions.keep()
+        for owner, gradients in zip(self._owners(seat), step.total(), strict=True):
+            owner.take_gradients(gradients)
         with torch.enable_grad():  # embedded, this runs inside the client's own backward pass
             penalty = prox(seat.personal, self.settings.lambdas, seat.span.start)
         if penalty is not None:

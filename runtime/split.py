@@ -8,11 +8,10 @@ ends at the wire.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +21,12 @@ from ..catalog.models.blocks import block_stack
 from ..catalog.models.heads import Headless, Inputs, TaskModel
 from ..errors import UnsupportedModelError
 
-M = TypeVar("M", bound=nn.Module)
-
 
 class Remote(Protocol):
     """What runs the blocks in between: a wire to a server."""
 
     frozen: bool
-    """Nothing trains there."""
+    """Nothing trains there, but for a head."""
 
     def forward(self, h_BTH: Tensor, inputs: Mapping[str, Tensor]) -> Tensor: ...
     def backward(self, gradient_BTH: Tensor) -> Tensor: ...
@@ -37,12 +34,6 @@ class Remote(Protocol):
         self, h_BTH: Tensor, inputs: Mapping[str, Tensor], labels: Tensor
     ) -> tuple[float, Tensor]: ...
     def predict(self, h_BTH: Tensor, inputs: Mapping[str, Tensor]) -> Tensor: ...
-
-
-def shared_copy(model: M) -> M:
-    """A copy with modules of its own around the same parameters and buffers."""
-    tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, memo={id(tensor): tensor for tensor in tensors})
 
 
 def strip(module: nn.Module) -> None:
@@ -164,7 +155,10 @@ class Bottom(nn.Module):
         return self.remote.predict(self._split(inputs), self._call.inputs)
 
     def loss(self, inputs: Inputs, labels: Tensor) -> Tensor:
-        h_BTH = _differentiable(self._split(inputs))
+        h_BTH = self._split(inputs)
+        if self.remote.frozen and not h_BTH.requires_grad:
+            return torch.tensor(self.remote.labels(h_BTH, self._call.inputs, labels)[0])
+        h_BTH = _differentiable(h_BTH)
         return _RemoteLoss.apply(self.remote, self._call.inputs, labels, h_BTH)
 
 

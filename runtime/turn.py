@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..errors import FlexpError
+from .batching import Weights
 from .grouping import COMPUTE_ERRORS, Flight
 from .message import Kind, Message, encode
 from .requests import LOWER, check_finite, check_message
@@ -23,6 +25,9 @@ from .seat import Seat, Step, refusal
 
 if TYPE_CHECKING:
     from .server import Server
+
+NOTHING = torch.zeros(1, 1, 1)
+"""In place of a gradient that nobody needs."""
 
 
 @dataclass
@@ -126,12 +131,16 @@ def _cross(server: Server, tickets: Sequence[Ticket], *, training: bool) -> list
 
 
 def _activations(server: Server, tickets: list[Ticket]) -> None:
-    for ticket, flight, output_BTH in _cross(server, tickets, training=True):
-        message = ticket.message
-        step = ticket.seat.enter(message, flight.crossing.adapters)
-        step.flights[message.part] = flight
+    frozen = server.settings.frozen
+    for ticket, flight, output_BTH in _cross(server, tickets, training=not frozen):
+        message, seat = ticket.message, ticket.seat
+        step = seat.enter(message, flight.crossing.adapters)
         ticket.answer = ticket.reply(Kind.ACTIVATION, output_BTH)
         step.replies[Kind.FORWARD, message.part] = ticket.answer
+        if not frozen:
+            step.flights[message.part] = flight
+        elif len(step.replies) == step.parts:  # no gradient will come
+            seat.finish(step)
 
 
 def _predictions(server: Server, tickets: list[Ticket]) -> None:
@@ -146,8 +155,8 @@ def _predictions(server: Server, tickets: list[Ticket]) -> None:
 
 def _labels(server: Server, tickets: list[Ticket]) -> None:
     """Whole steps, or whole parts of steps, of clients whose heads are here."""
-    due = []
-    for ticket, flight, output_BTH in _cross(server, tickets, training=True):
+    due, frozen = [], server.settings.frozen
+    for ticket, flight, output_BTH in _cross(server, tickets, training=not frozen):
         message, seat = ticket.message, ticket.seat
         assert seat.head is not None and message.labels is not None
         with ticket.answering(flight):
@@ -164,7 +173,10 @@ def _labels(server: Server, tickets: list[Ticket]) -> None:
                 raise refusal(message, f"the loss can't be computed: {error}") from error
             step = seat.enter(message, flight.crossing.adapters)
             step.head_gradients[message.part] = own
-            due.append(_Due(ticket, step, flight, gradient_BTH, loss))
+            if frozen:
+                _apply(server, ticket, step, (), ticket.reply(Kind.GRADIENT, NOTHING, loss))
+            else:
+                due.append(_Due(ticket, step, flight, gradient_BTH, loss))
     _backward(server, due)
 
 
@@ -189,10 +201,18 @@ def _backward(server: Server, due: list[_Due]) -> None:
             )
             seat.leave()
             continue
-        ticket.answer = ticket.reply(Kind.GRADIENT, result.entry_BTH, loss)
-        step.flights.pop(message.part, None)
-        step.gradients[message.part] = result.adapters
-        step.replies[message.kind, message.part] = ticket.answer
-        if len(step.gradients) == step.parts:
-            server.update(seat, step)
-            seat.finish(step)
+        answer = ticket.reply(Kind.GRADIENT, result.entry_BTH, loss)
+        _apply(server, ticket, step, result.adapters, answer)
+
+
+def _apply(
+    server: Server, ticket: Ticket, step: Step, gradients: tuple[Weights, ...], answer: bytes
+) -> None:
+    """One part's gradients are there; with the last one, the step's update."""
+    message, seat = ticket.message, ticket.seat
+    step.flights.pop(message.part, None)
+    step.gradients[message.part] = gradients
+    step.replies[message.kind, message.part] = ticket.answer = answer
+    if len(step.gradients) == step.parts:
+        server.update(seat, step)
+        seat.finish(step)

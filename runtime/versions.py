@@ -1,29 +1,55 @@
-"""The trunk as it was: what a forward pass computed with, its backward pass needs again."""
+"""What trains in the blocks of a server, of all clients or of one, and the versions of it that
+steps under way compute with."""
 
 from __future__ import annotations
 
+from torch.optim import Optimizer
+
 from ..catalog.models.lora import Adapter
+from ..catalog.models.whole import WholeWeights
 from .batching import Weights
+from .optim import OPTIMIZERS, FlatAdamW, adamw
+
+Owned = Adapter | WholeWeights
 
 
-def live(adapter: Adapter) -> Weights:
-    """The pairs as they are, not copied: an update changes them."""
-    return {path: (pair.A.detach(), pair.B.detach()) for path, pair in adapter.pairs.items()}
+def optimizer_of(owned: Owned, name: str, rate: float, *, flat: bool) -> Optimizer | None:
+    """`flat` where all parameters have a gradient at every step; None where there are none. Whole
+    weights are updated one by one, for the sake of memory."""
+    if not len(owned):
+        return None
+    if name != "adamw" or isinstance(owned, WholeWeights):
+        return OPTIMIZERS[name](owned.parameters(), rate)
+    if flat:
+        return FlatAdamW(owned.parameters(), rate)
+    return adamw(owned.parameters(), rate, together=True)
+
+
+def live(owned: Owned) -> Weights:
+    """The weights as they are, not copied: an update changes them."""
+    return {path: tuple(part.detach() for part in parts) for path, parts in owned.by_path().items()}
 
 
 class Versions:
-    """Copies of an adapter, one for each of its versions that somebody asked for. A version is
-    kept as long as somebody holds it."""
+    """The present version of what an owner has, for others to compute with: it is copied only where
+    an update would change it under their hands."""
 
-    def __init__(self, adapter: Adapter) -> None:
-        self.adapter = adapter
-        self._number: list[int] | None = None
-        self._latest: Weights = {}
+    def __init__(self, owned: Owned) -> None:
+        self.owned = owned
+        self._lent: Weights = {}
 
     def now(self) -> Weights:
-        """A copy that no update changes."""
-        number = [parameter._version for parameter in self.adapter.parameters()]
-        if number != self._number:
-            self._latest = {p: (A.clone(), B.clone()) for p, (A, B) in live(self.adapter).items()}
-            self._number = number
-        return self._latest
+        """Tensors that stay as they are, if `keep` is called before an update."""
+        if not self._lent:
+            self._lent = {  # .data: autograd does not take an update for a change of these
+                path: tuple(part.data for part in parts)
+                for path, parts in self.owned.by_path().items()
+            }
+        return self._lent
+
+    def keep(self) -> None:
+        """Leave what was lent to those who have it: the owner goes on with a copy."""
+        if self._lent:
+            for parameter in self.owned.parameters():
+                parameter.data = parameter.data.clone()
+            self._lent = {}

@@ -85,8 +85,8 @@ class Wire:
     def labels(
         self, h_BTH: Tensor, inputs: Mapping[str, Tensor], labels: Tensor, part: Part = WHOLE
     ) -> tuple[float, Tensor]:
-        """A whole step where the server has the head: the loss, and its gradient by `h_BTH`; both
-        are this part's share of the batch's."""
+        """A whole step where the server has the head: the loss, and its gradient by `h_BTH`, which
+        means nothing where all below is frozen; both are this part's share of the batch's."""
         reply = self._send(Kind.LABELS, h_BTH, inputs, part, labels)
         if reply.loss is None:
             raise StepError(self.client, self.step, "the server sent no loss")
@@ -124,7 +124,8 @@ class Wire:
         received = self.deliver(sent)
         self._count(kind, len(sent), len(received))
         reply = decode(received, self.bounds)
-        _check_answer(request, reply, checks)
+        same_shape = reply.kind is not Kind.LOGITS and not (self.frozen and kind is Kind.LABELS)
+        _check_answer(request, reply, checks, same_shape)
         if kind is not Kind.PREDICT:
             checks.finite(f"the {reply.kind.value} that came from the server", reply.hidden)
         return reply
@@ -139,7 +140,7 @@ class Wire:
                 self.traffic.down_bytes += down_bytes
 
 
-def _check_answer(request: Message, reply: Message, checks: StepChecks) -> None:
+def _check_answer(request: Message, reply: Message, checks: StepChecks, same_shape: bool) -> None:
     asked, got = ((m.client, m.step, m.part, m.parts) for m in (request, reply))
     if asked != got or reply.kind not in ANSWERS[request.kind]:
         raise checks.fail(
@@ -147,7 +148,7 @@ def _check_answer(request: Message, reply: Message, checks: StepChecks) -> None:
             f"answered {reply.kind.value} for client {reply.client!r}, step {reply.step}, part "
             f"{reply.part} of {reply.parts}"
         )
-    if reply.kind is not Kind.LOGITS and reply.hidden.shape != request.hidden.shape:
+    if same_shape and reply.hidden.shape != request.hidden.shape:
         raise checks.fail(
             f"the server answered shape {list(reply.hidden.shape)} to "
             f"{list(request.hidden.shape)}: {reply.kind.value}"

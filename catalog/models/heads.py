@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -142,17 +142,15 @@ class Headless(nn.Module):
 TaskModel = Classifier | TokenClassifier | CausalLM
 
 
-def with_own_head(model: TaskModel) -> TaskModel:
-    """`model` with a head of its own that starts alike, around the same backbone; `model` itself
-    where its head does not train."""
-    if not any(parameter.requires_grad for parameter in model.head.parameters()):
-        return model
-    if not isinstance(model, CausalLM):
-        return type(model)(model.backbone, copy.deepcopy(model.head))
-    outer: Any = copy.copy(model.model)
-    outer._modules = dict(model.model._modules)
-    outer.set_output_embeddings(copy.deepcopy(model.head))
-    return CausalLM(outer)
+M = TypeVar("M", bound=nn.Module)
+
+
+def own_copy(model: M, *shared: nn.Module) -> M:
+    """A copy with modules of its own, and weights of its own where they train: they start alike.
+    What is frozen, and the modules `shared`, are the same in both."""
+    tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
+    same: list[Any] = [*(tensor for tensor in tensors if not tensor.requires_grad), *shared]
+    return copy.deepcopy(model, memo={id(one): one for one in same})
 
 
 @torch.no_grad()

@@ -113,18 +113,29 @@ class Adapter:
 
     pairs: dict[str, LoraPair]
 
+    def __len__(self) -> int:
+        return len(self.pairs)
+
     def parameters(self) -> Iterator[nn.Parameter]:
         for pair in self.pairs.values():
             yield from pair.parameters()
 
-    def tensors(self) -> dict[str, Tensor]:
+    def named(self) -> dict[str, nn.Parameter]:
+        """By "path.A" and "path.B"."""
         return {
-            f"{path}.{name}": parameter.detach()
+            f"{path}.{name}": parameter
             for path, pair in self.pairs.items()
             for name, parameter in pair.named_parameters()
         }
 
-    def take_gradients(self, gradients: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: parameter.detach() for name, parameter in self.named().items()}
+
+    def by_path(self) -> dict[str, tuple[nn.Parameter, ...]]:
+        """A and B of each pair."""
+        return {path: (pair.A, pair.B) for path, pair in self.pairs.items()}
+
+    def take_gradients(self, gradients: Mapping[str, tuple[Tensor, ...]]) -> None:
         """The gradients of A and B of some pairs."""
         for path, (A, B) in gradients.items():
             pair = self.pairs[path]

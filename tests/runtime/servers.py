@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from flexp.catalog.models.build import build_model
-from flexp.catalog.models.heads import with_own_head
+from flexp.catalog.models.heads import own_copy
 from flexp.catalog.models.lora import LoraLinear
-from flexp.profiler.profile import ProfileSettings
+from flexp.profiler.profile import Method, ProfileSettings
 from flexp.runtime.message import Kind, Message, decode, encode
 from flexp.runtime.server import Server, ServerSettings
 from flexp.runtime.server_head import HeadSettings, ServerHead
@@ -24,16 +24,19 @@ def new_server(
     *clients: tuple[str, int],
     family: str = "bert",
     heads: tuple[str, ...] = (),
+    method: Method = "lora",
     **changes: Any,
 ) -> Server:
     """A server of 4 random blocks for clients of these (name, depth), of which `heads` leave their
     heads with it."""
     torch.manual_seed(0)
-    model = build_model(small_config(family), ProfileSettings(labels=CLASSES, lora_rank=4))
+    how = ProfileSettings(method=method, labels=CLASSES, lora_rank=4)
+    model = build_model(small_config(family), how)
     for module in model.modules():
         if isinstance(module, LoraLinear):
             module.active = torch.nn.ModuleList()
     settings: dict[str, Any] = {"lambdas": (0.0,) * 4, "steps": STEPS, "learning_rate": 1e-2}
+    settings |= {"method": method, "frozen": method == "head"}
     server = Server(
         model.backbone,
         ServerSettings(
@@ -44,7 +47,9 @@ def new_server(
         head = None
         if name in heads:
             head_settings = HeadSettings(learning_rate=1e-2, steps=STEPS)
-            head = ServerHead(name, with_own_head(model), server.middle, head_settings)
+            head = ServerHead(
+                name, own_copy(model, server.middle.blocks), server.middle, head_settings
+            )
         server.admit(name, depth, head=head)
     return server
 

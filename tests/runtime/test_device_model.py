@@ -11,7 +11,7 @@ import torch
 from flexp.catalog.models.blocks import block_stack
 from flexp.catalog.models.build import load_model
 from flexp.catalog.models.entry import load_config
-from flexp.catalog.models.heads import TaskModel, with_own_head
+from flexp.catalog.models.heads import TaskModel, own_copy
 from flexp.errors import RunError
 from flexp.profiler.placement import Placement
 from flexp.profiler.profile import ProfileSettings
@@ -20,7 +20,6 @@ from flexp.runtime.device_model import Part, load_device_model, load_server_mode
 from flexp.runtime.middle import Middle
 from flexp.runtime.server import Server, ServerSettings
 from flexp.runtime.server_head import HeadSettings, ServerHead
-from flexp.runtime.split import shared_copy
 from flexp.runtime.wire import Wire
 
 from .families import BLOCKS, FAMILIES, LABELS, batch_of, tasks_of, whole_model
@@ -89,12 +88,12 @@ def server_settings() -> ServerSettings:
 
 
 def client_of(own: Part, remote: Part, placement: Placement) -> Client:
-    own, remote = shared_copy(own), shared_copy(remote)
+    own, remote = own_copy(own), own_copy(remote)
     server = Server(remote.backbone, server_settings())
     head = None
     if placement.head == "server":
         head_settings = HeadSettings(learning_rate=1e-2, steps=9)
-        head = ServerHead("a", with_own_head(remote), server.middle, head_settings)
+        head = ServerHead("a", own_copy(remote, server.middle.blocks), server.middle, head_settings)
     server.admit("a", placement.depth, placement.top, head)
     client_settings = ClientSettings(steps=9, learning_rate=1e-2, head_rate=1e-2, rank=4, seed=0)
     return Client("a", own, placement, Wire("a", server.handle, "fp32"), client_settings)

@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 from flexp.catalog.models.blocks import block_stack
-from flexp.catalog.models.heads import with_own_head
+from flexp.catalog.models.heads import own_copy
 from flexp.catalog.models.lora import LoraLinear, lora_linears, new_adapter
 from flexp.catalog.models.lora import activate as activate_pairs
 from flexp.errors import RunError
@@ -19,7 +19,6 @@ from flexp.runtime.message import Kind, Message, decode, encode
 from flexp.runtime.optim import adamw, apply, learning_rate_factor
 from flexp.runtime.server import Server, ServerSettings
 from flexp.runtime.server_head import HeadSettings, ServerHead
-from flexp.runtime.split import shared_copy
 from flexp.runtime.wire import Wire
 
 from .conftest import random_batch, small_model
@@ -48,10 +47,10 @@ def assembled(template: torch.nn.Module, depth: int) -> tuple[Client, Server, li
         seed=0,
         lambdas=(0.0,) * 4,
     )
-    remote = shared_copy(template)
+    remote = own_copy(template)
     server = Server(remote.backbone, settings)
     head_settings = HeadSettings(learning_rate=HEAD_RATE, steps=STEPS)
-    head = ServerHead("ada", with_own_head(remote), server.middle, head_settings)
+    head = ServerHead("ada", own_copy(remote, server.middle.blocks), server.middle, head_settings)
     server.admit("ada", depth, head=head)
     sent: list[Message] = []
 
@@ -61,7 +60,7 @@ def assembled(template: torch.nn.Module, depth: int) -> tuple[Client, Server, li
 
     client = Client(
         "ada",
-        shared_copy(template),
+        own_copy(template),
         Placement(depth, head="server"),
         Wire("ada", deliver, "fp32"),
         ClientSettings(steps=STEPS, learning_rate=RATE, head_rate=HEAD_RATE, rank=4, seed=0),
@@ -74,7 +73,7 @@ def assembled(template: torch.nn.Module, depth: int) -> tuple[Client, Server, li
 def test_three_steps_equal_three_steps_unsplit(family: str, depth: int) -> None:
     template = bare(family)
     client, server, sent = assembled(template, depth)
-    whole = with_own_head(shared_copy(template))
+    whole = own_copy(template)
     _, blocks = block_stack(whole.backbone)
     linears = lora_linears(blocks, range(len(blocks)))
     adapter = new_adapter(linears, 4).seed(0)

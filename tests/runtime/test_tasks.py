@@ -19,7 +19,6 @@ from flexp.catalog.progress import no_progress
 from flexp.errors import FieldError, MissingFileError, UnsupportedModelError
 from flexp.planner.plan import Plan
 from flexp.profiler.profile import ProfileSettings
-from flexp.runtime.assemble import assemble
 from flexp.runtime.batches import Encoded
 from flexp.runtime.data import Row, TextData, load_data
 from flexp.runtime.export_merged import export_merged
@@ -245,12 +244,3 @@ def test_images_that_are_none(tmp_path: Path) -> None:
 def test_a_data_set_that_does_not_suit_the_task(task: Any) -> None:
     with pytest.raises(FieldError, match=f"nothing for {task}"):
         load_data("20newsgroups", {}, no_progress, task)
-
-
-@pytest.mark.parametrize("method", ["full", "head"])
-def test_methods_that_are_not_trained(tmp_path: Path, method: str) -> None:
-    plan = plan_for(save("bert", "classification", tmp_path), "classification")
-    settings = plan.settings.model_copy(update={"method": method})
-    plan = plan.model_copy(update={"settings": settings})
-    with pytest.raises(UnsupportedModelError, match="flexp trains LoRA adapters"):
-        assemble(plan, settings_for(plan), text_data(), no_progress)
