@@ -119,9 +119,10 @@ def server_backbone_bytes(profile: Profile, server_side: ServerSide, heads: bool
     """Bytes that the server holds whatever the placements are: every block once, since clients of
     any depth may come, and the head where `heads` says that it may hold some.
 
-    personal: Σ(P − G), what no client trains. shared and aligned: the trunk as well, its weights,
-    gradients and optimizer state: Σ(P − G) + 4ΣG with AdamW, 2ΣG with SGD. Of a head, P − G and
-    what it shares with the embedding: clients train heads of their own.
+    personal: Σ(P − G), what no client trains; ΣP where all weights train: clients start from a
+    copy. shared and aligned: the trunk as well, its weights, gradients and optimizer state:
+    Σ(P − G) + 4ΣG with AdamW, 2ΣG with SGD. Of a head, P − G and what it shares with the embedding:
+    clients train heads of their own.
 
     Example: two blocks with P = 100, of which G = 10 train: 180 bytes personal, 260 shared.
     """
@@ -129,7 +130,10 @@ def server_backbone_bytes(profile: Profile, server_side: ServerSide, heads: bool
     frozen = sum(unit.parameter_bytes - unit.trainable_bytes for unit in blocks)
     if heads:
         frozen += head.parameter_bytes + head.tied_bytes - head.trainable_bytes
-    return frozen + (0 if server_side == "personal" else _trained_bytes(profile.settings, blocks))
+    if server_side != "personal":
+        return frozen + _trained_bytes(profile.settings, blocks)
+    start = profile.settings.method == "full"
+    return frozen + (sum(block.trainable_bytes for block in blocks) if start else 0)
 
 
 def server_client_bytes(profile: Profile, placement: Placement, server_side: ServerSide) -> int:

@@ -187,6 +187,16 @@ def test_backbone(side: costs.ServerSide, expected: int) -> None:
     assert costs.server_backbone_bytes(profile(blocks=2), side) == expected
 
 
+def test_a_backbone_whose_weights_all_train() -> None:
+    whole = profile(blocks=2).model_copy(
+        update={"settings": ProfileSettings(batch=2, length=3, method="full")}
+    )
+    units = [u.model_copy(update={"trainable_bytes": u.parameter_bytes}) for u in whole.units]
+    whole = whole.model_copy(update={"units": tuple(units)})
+    assert costs.server_backbone_bytes(whole, "personal") == 200
+    assert costs.server_backbone_bytes(whole, "shared") == 4 * 200
+
+
 @pytest.mark.parametrize(
     ("side", "expected"), [("shared", 96), ("personal", 136), ("aligned", 136)]
 )
