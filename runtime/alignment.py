@@ -7,11 +7,9 @@ device's d blocks to that of the pre-trained ones (docs/algorithm.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
-from ..catalog.models.lora import SCALE
+from ..catalog.models.lora import SCALE, Adapter, LoraPair
 from ..errors import FieldError
 from .versions import Owned
 
@@ -44,23 +42,26 @@ def parse_lambdas(text: str, blocks: int, option: str = "--alignment") -> tuple[
     return tuple(lambdas)
 
 
-def squared_norm(parts: Sequence[Tensor]) -> Tensor:
-    """‖s B A‖² of A and B, as s² tr((A Aᵀ)(Bᵀ B)): no [out, in] matrix is formed; ‖W‖² of a whole
-    weight."""
-    if len(parts) == 1:
-        return parts[0].square().sum()
-    A, B = parts
-    return SCALE**2 * ((A @ A.T) * (B.T @ B)).sum()
+def squared_norm(pair: LoraPair) -> Tensor:
+    """‖s B A‖², as s² tr((A Aᵀ)(Bᵀ B)): no [out, in] matrix is formed."""
+    return SCALE**2 * ((pair.A @ pair.A.T) * (pair.B.T @ pair.B)).sum()
 
 
 def prox(personal: Owned, lambdas: tuple[float, ...], depth: int) -> Tensor | None:
-    """Σ λ_l ‖s B_l A_l‖² over the server's layers of a client at `depth`; None where λ are 0."""
+    """Σ λ_l ‖δ_l‖² over the server's layers of a client at `depth`, where δ_l is s B_l A_l, or a
+    whole weight's; None where λ are 0."""
     terms = []
-    for path, parts in personal.by_path().items():
+    for path in personal.by_path():
         block = int(path.partition(".")[0])
         if block >= depth and lambdas[block] > 0:
-            terms.append(lambdas[block] * squared_norm(parts))
+            terms.append(lambdas[block] * _norm(personal, path))
     return sum(terms[1:], terms[0]) if terms else None
+
+
+def _norm(personal: Owned, path: str) -> Tensor:
+    if isinstance(personal, Adapter):
+        return squared_norm(personal.pairs[path])
+    return personal.weights[path].square().sum()
 
 
 def feature_distance(h_BTH: Tensor, reference_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:
