@@ -40,10 +40,11 @@ def show(table: Table) -> None:
         ">personal",
         ">global",
         ">to target",
-        ">times as long",
-        ">to the end",
-        title=f"\n{table.reference} less each, paired by seed; time on the fleet's clock",
-        caption=f"target: {_target(table)}",
+        ">times",
+        ">end",
+        title=f"\n{table.reference} less each, in points; time on the fleet's clock",
+        caption=f"target: {_target(table)};\ntimes: as long as "
+        f"{table.reference}; end: until the last client was done",
     )
     for row in table.rows:
         against.add_row(
@@ -60,14 +61,14 @@ def show(table: Table) -> None:
 def _target(table: Table) -> str:
     if table.target is not None:
         return f"{100 * table.target:.0f}% personal accuracy"
-    return "in each seed, the lowest personal accuracy that an algorithm ended with"
+    return "the lowest personal accuracy that an algorithm ended with in the seed"
 
 
 def _to_target(row: Row) -> str:
     if row.target_seconds is None:
         return "never"
     seeds = row.personal.seeds
-    missed = f" ({row.reached} of {seeds})" if row.reached < seeds else ""
+    missed = f", {row.reached}/{seeds}" if row.reached < seeds else ""
     mean = row.target_seconds.mean
     return (format_seconds(mean) if mean else "at once") + missed
 
@@ -81,10 +82,9 @@ def interval(estimate: Estimate | None, scale: float) -> str:
 
 
 def signed(estimate: Estimate | None) -> str:
-    """Points: "+4.1 [2.5, 5.6]"."""
+    """Points, with half of the 95% interval: "+4.1 ± 1.5"."""
     if estimate is None:
         return ""
-    text = f"{100 * estimate.mean:+.1f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    return f"{100 * estimate.mean:+.1f}" + (
+        "" if estimate.half_width is None else f" ± {100 * estimate.half_width:.1f}"
+    )
