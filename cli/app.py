@@ -18,6 +18,7 @@ from . import (
     compare,
     export,
     fleet,
+    limits,
     plan,
     predict,
     probe,
@@ -104,6 +105,7 @@ app.command()(profile.profile)
 app.command(cls=plan.PlanCommand)(plan.plan)
 app.command()(whatif.whatif)
 app.command()(roi.roi)
+app.command()(limits.limits)
 app.command()(train.train)
 app.command()(compare.compare)
 app.command()(tune.tune)

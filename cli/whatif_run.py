@@ -57,6 +57,13 @@ def bench_for(
         model, batch = case.training
         if case.training in found:
             continue
+        samples = first.settings.batch * case.situation.fleet.policy.steps_per_client
+        if batch is not None and batch > samples:
+            raise FieldError(
+                f"scenario {case.name!r}: a batch of {batch:,} is more than the {samples:,} samples "
+                "of a client's run",
+                "choose a smaller batch, or more steps_per_client",
+            )
         sizes = (first.settings.batch, batch) if batch is not None else tuple(base)
         name = model or first.model
         with render.spinner(f"profiling {name}"):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from threading import Event
 
 from ...errors import FlexpError
 from ...profiler.profile import Profile
 from ..fleet import ResolvedFleet
 from ..plan import Plan
 from ..solve import NoPlan, Wanted, find_plan
+from ..solver.solve import Progress
 from .outcome import Outcome, WhatIf, classes_of, difference, figures_of
 from .situation import Situation
 from .why import reasons
@@ -49,6 +52,20 @@ class Bench:
         """Raises FlexpError where neither is found in time."""
         profiles = self.profiles[(situation.model, situation.batch)]
         return find_plan(profiles, situation.fleet, self.wanted)
+
+
+def first_plan(
+    profiles: Mapping[int, Profile], fleet: ResolvedFleet, wanted: Wanted
+) -> Plan | NoPlan:
+    """Any plan is enough: the search ends with the first one. Raises as `find_plan`."""
+    found = Event()
+
+    def on_progress(progress: Progress) -> None:
+        if math.isfinite(progress.value):
+            found.set()
+
+    asked = replace(wanted, objective="total", on_progress=on_progress, stop=found.is_set)
+    return find_plan(profiles, fleet, asked)
 
 
 def outcome(case: Case, bench: Bench) -> Outcome:

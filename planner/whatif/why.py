@@ -17,6 +17,8 @@ from ..value import DEFAULT_CURVE
 
 SHOWN = 3
 """Groups of equal clients that are told one by one."""
+CLOSE = 1.005
+"""Times what there is, below which a factor says nothing."""
 ROWS = {
     C4: "memory of",
     C5_COMPUTE: "compute of",
@@ -53,7 +55,8 @@ def _shared(profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> Iterator[s
     for row, factor in sorted(excess.rows.items(), key=lambda item: -item[1]):
         label, _, rest = row.partition("[")
         server = fleet.servers[int(rest.rstrip("]"))].name
-        yield f"{ROWS[label]} {server} ({label}): about {factor:.3g} times as much is needed"
+        much = f"about {factor:.3g} times as much" if factor >= CLOSE else "a little more"
+        yield f"{ROWS[label]} {server} ({label}): {much} is needed"
     if excess.deadline > 1:
         yield f"step deadline: with waiting, steps take about {excess.deadline:.3g} times as long"
     if not excess.rows and excess.deadline <= 1:
