@@ -60,7 +60,7 @@ def bench_for(
         samples = first.settings.batch * case.situation.fleet.policy.steps_per_client
         if batch is not None and batch > samples:
             raise FieldError(
-                f"scenario {case.name!r}: a batch of {batch:,} is more than the {samples:,} samples "
+                f"scenario {case.name!r}: batch {batch:,} is more than the {samples:,} samples "
                 "of a client's run",
                 "choose a smaller batch, or more steps_per_client",
             )
