@@ -14,6 +14,8 @@ from .solver.problem import BoolArray, FloatArray, Problem
 
 DIFFERENCE = 1e-4
 """Relative step of the levels by which slopes are taken."""
+OWN_MATTERS = 0.03
+"""Of the width of a box's links: what a client itself adds is not worth a closer look below."""
 OWN_ROUNDS = 3
 """Each brings what a client itself adds to the links closer to what it is in the box."""
 SAME = 1e-9
@@ -22,6 +24,9 @@ MOST_LINKS = 2
 THIN = 0.02
 """Uses are among a box's corners with at most so many links, whose edges are so close: prices that
 hold links to the middle of a wide box say nothing about its corners."""
+WIDE = 2.0
+"""Ratio of a box's levels from which lines between its corners say nothing."""
+TINY = 1e-300
 LOWEST = 1e-3
 """Of a box's high edge: levels below are not told apart by their ratio."""
 
@@ -36,20 +41,46 @@ class Point:
     """float64[2, K]: of the links to the servers and from them, 0 to 1."""
 
 
+class Boxes:
+    """Makes boxes of a program; those with the same links share what doesn't depend on levels."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._links: tuple[bytes, bytes] | None = None
+        self._ends = (program, program)
+
+    def box(self, low: Point, high: Point) -> Box:
+        links = (low.use.tobytes(), high.use.tobytes())
+        if links != self._links:
+            self._links = links
+            self._ends = _same(self.program.at_least(low.use), self.program.at_most(high.use))
+        fast, slow = self._ends
+        width = float((high.use - low.use).max())
+        if slow is not fast and fast.own_use.max() > OWN_MATTERS * width:
+            for _ in range(OWN_ROUNDS):
+                fast = fast.with_link_use(low.use, low.level)
+                slow = slow.with_link_use(high.use, high.level)
+            fast, slow = _same(fast, slow)
+        return Box(low, high, fast, slow)
+
+
+def _same(fast: Program, slow: Program) -> tuple[Program, Program]:
+    """The first one twice where the links don't matter."""
+    apart = slow.elsewhere - fast.elsewhere
+    return (fast, fast) if (apart <= SAME * fast.elsewhere).all() else (fast, slow)
+
+
+@dataclass(frozen=True, eq=False)
 class Box:
     """From `low` to `high`. A step is no shorter than at low, asks no more often than at low and no
     less often than at high."""
 
-    def __init__(self, program: Program, low: Point, high: Point) -> None:
-        self.low, self.high = low, high
-        self.fast, self.slow = program.at_least(low.use), program.at_most(high.use)
-        for _ in range(OWN_ROUNDS):
-            apart = self.slow.elsewhere - self.fast.elsewhere
-            if (apart <= SAME * self.fast.elsewhere).all():
-                self.slow = self.fast  # the links don't matter
-                break
-            self.fast = self.fast.with_link_use(low.use, low.level)
-            self.slow = self.slow.with_link_use(high.use, high.level)
+    low: Point
+    high: Point
+    fast: Program
+    """Steps are no longer elsewhere than anywhere in the box."""
+    slow: Program
+    """Nor shorter."""
 
     @cached_property
     def in_time(self) -> BoolArray:
@@ -60,6 +91,11 @@ class Box:
     def middle(self) -> FloatArray:
         """float64[K]: a level within."""
         return np.sqrt(np.maximum(self.low.level, self.high.level * LOWEST) * self.high.level)
+
+    @property
+    def wide(self) -> bool:
+        """Whether the levels are too far apart for lines between them."""
+        return bool((self.high.level > WIDE * np.maximum(self.low.level, TINY)).any())
 
     @property
     def thin(self) -> bool:
@@ -143,24 +179,40 @@ class Box:
         return self.fast.problem(objective, seconds, rows)
 
     def _lines(self, program: Program, level: FloatArray) -> _Lines:
-        here, there = program.steps(level), program.steps(self.middle)
-        further = program.steps(self.middle * (1 + DIFFERENCE))
-        towards = np.zeros_like(here.seconds)
+        there, further = self._tangents[id(program)]
+        here = _curves(program, level) if (level != self.middle).any() else there
+        towards = np.zeros_like(program.apart)
         for k, mine in enumerate(program.on):
             width = DIFFERENCE * self.middle[k]
             towards[mine] = (level[k] - self.middle[k]) / width
         values = [
             (value, middle + towards * (beyond - middle))
-            for value, middle, beyond in (
-                (here.seconds, there.seconds, further.seconds),
-                (here.share, there.share, further.share),
-                tuple(map(steps_per_second, (here, there, further))),
-            )
+            for value, middle, beyond in zip(here, there, further, strict=True)
         ]
         return _Lines(
             tuple(np.minimum(value, line) for value, line in values),
             tuple(np.maximum(value, line) for value, line in values),
         )
+
+    @cached_property
+    def _tangents(self) -> dict[int, tuple[_Curves, _Curves]]:
+        """Of `fast` and `slow`: at the middle, and a little above."""
+        return {
+            id(program): (
+                _curves(program, self.middle),
+                _curves(program, self.middle * (1 + DIFFERENCE)),
+            )
+            for program in (self.fast, self.slow)
+        }
+
+
+_Curves = tuple[FloatArray, ...]
+"""Seconds, shares and steps per second."""
+
+
+def _curves(program: Program, level: FloatArray) -> _Curves:
+    steps = program.steps(level)
+    return steps.seconds, steps.share, steps_per_second(steps)
 
 
 @dataclass(frozen=True, eq=False)

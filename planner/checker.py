@@ -121,6 +121,7 @@ class _Recount:
         self.entries = {client.name: client for client in fleet.clients}
         self.machines = machines(fleet)
         self.deepest = Deepest(self.menu, fleet)
+        self.demands: dict[Variant, Demand] = {}
 
     def variants(self) -> Iterator[Violation]:
         for client in self.plan.clients:
@@ -148,7 +149,10 @@ class _Recount:
 
     def _guest(self, client: ClientPlan, server: ResolvedServer) -> Guest:
         variant, entry = variant_of(client), self.entries[client.name]
-        asked = demand(self.profiles[variant.batch], variant, self.fleet.policy)
+        if variant not in self.demands:
+            profile = self.profiles[variant.batch]
+            self.demands[variant] = demand(profile, variant, self.fleet.policy)
+        asked = self.demands[variant]
         return Guest(client.count, entry, predict_step(asked, variant, entry, server), asked)
 
     def _client(

@@ -44,6 +44,8 @@ class Sum:
     def __init__(self, objective: int, clock: Clock) -> None:
         self.objective, self.clock = objective, clock
         self.prices: FloatArray | None = None
+        """The best ones of the last box, for the next."""
+        self.prices_at_once: FloatArray | None = None
 
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         used = np.flatnonzero(x)
@@ -68,6 +70,30 @@ class Sum:
         return found.full(solution.counts), solution.bound
 
     def bound(self, box: Box, target: float) -> float:
+        """First of the whole box at once, which says enough of levels that are too low; then, where
+        the box is not too wide for it, drawn between its corners."""
+        bound = self._at_once(box, target)
+        if bound >= target or box.wide:
+            return bound
+        return max(bound, self._between(box, target))
+
+    def _at_once(self, box: Box, target: float) -> float:
+        found = kept(box.lowest(self.objective), box.in_time)
+        if found is None:
+            return math.inf
+        lagrangian = Lagrangian(found.problem)
+        known = self.prices_at_once
+        if known is not None:
+            best = lagrangian(known).bound
+            if best >= target:
+                return best
+        dual = maximise(lagrangian, DUAL_TOLERANCE, self.clock, start=known, enough=target)
+        if dual.infeasible:
+            return math.inf
+        self.prices_at_once = dual.best.multipliers
+        return dual.best.bound
+
+    def _between(self, box: Box, target: float) -> float:
         corners = [kept(box.at(c, self.objective), box.in_time) for c in box.corners()]
         middle = kept(box.at(box.centre, self.objective), box.in_time)
         if middle is None:
@@ -75,12 +101,10 @@ class Sum:
         at_corners = [Lagrangian(corner.problem) for corner in corners if corner is not None]
         best = -math.inf
         known = self.prices
-        if known is not None and len(known) == len(middle.problem.caps):
+        if known is not None:
             best = min(at(known).bound for at in at_corners)
             if best >= target:
                 return best
-        else:
-            known = None
         dual = maximise(Lagrangian(middle.problem), DUAL_TOLERANCE, self.clock, start=known)
         prices = dual.best.multipliers
         if not dual.infeasible:

@@ -63,11 +63,12 @@ def settle(program: Program, x: IntArray) -> FloatArray:
 
 def holds(program: Program, x: IntArray, level: FloatArray) -> bool:
     """Whether a choice keeps all rows and deadlines at these levels, which are its own."""
-    problem = program.at(level)
+    columns = np.flatnonzero(x)
+    used = program.only(columns)
+    problem = used.at(level)
     slack = 1e-9 * np.abs(problem.caps)
-    return bool(
-        program.in_time(level)[x > 0].all() and (problem.loads(x) <= problem.limits + slack).all()
-    )
+    loads = problem.loads(x[columns])
+    return bool(used.in_time(level).all() and (loads <= problem.limits + slack).all())
 
 
 def cheapest_levels(program: Program, objective: int, clock: Clock) -> FloatArray:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .boxes import LOWEST, Box, Point
+from .boxes import LOWEST, Boxes, Point
 from .goal import Goal
 from .links import with_own_traffic
 from .program import Program
@@ -109,10 +109,11 @@ class Search:
         lowest, highest = reachable(self.program, middle)
         full = fullest_links(self.program)
         ties, heap, closed = itertools.count(), list[Open](), math.inf
+        boxes = Boxes(self.program)
 
         def add(low: Point, high: Point, least: float) -> float:
             """Closes the box or keeps it open; the bound of a closed one."""
-            box = Box(self.program, low, high)
+            box = boxes.box(low, high)
             bound = max(least, self.goal.bound(box, self._target()))
             if bound < self._target():
                 heapq.heappush(heap, Open(bound, next(ties), low, high))
@@ -127,7 +128,7 @@ class Search:
             self._raise(min(box.bound, closed))
             bound = box.bound
             if bound < self._target() and (box.stretch <= WIDE).all():
-                x, least = self.goal.solve_box(Box(self.program, box.low, box.high))
+                x, least = self.goal.solve_box(boxes.box(box.low, box.high))
                 self.offer(x)
                 bound = max(bound, least)
             if bound >= self._target() or not box.divisible:

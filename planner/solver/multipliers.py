@@ -46,19 +46,20 @@ def maximise(
     clock: Clock,
     known: float = math.inf,
     start: FloatArray | None = None,
+    enough: float = math.inf,
 ) -> Dual:
     """The best λ, to within `tolerance` of its bound (relative) unless the time ends first.
 
     `known` is the cost of a solution, where there is one: the bound can't pass it. `start` are
     prices that may be about the best; without them, a large problem is first solved on a sample of
-    its groups.
+    its groups. A bound of `enough` is not raised any further.
     """
     problem = lagrangian.problem
     if start is None and problem.groups >= SAMPLE_FROM_GROUPS:
         sample = maximise(Lagrangian(_sample(problem)), tolerance, clock)
         if not sample.infeasible:
             start = sample.best.multipliers
-    return _boxstep(lagrangian, tolerance, clock, start, known)
+    return _boxstep(lagrangian, tolerance, clock, start, known, enough)
 
 
 def _sample(problem: Problem) -> Problem:
@@ -72,6 +73,7 @@ def _boxstep(
     clock: Clock,
     start: FloatArray | None,
     known: float,
+    enough: float,
 ) -> Dual:
     problem = lagrangian.problem
     units = _price_units(problem)
@@ -89,6 +91,8 @@ def _boxstep(
     while len(evaluations) < MAX_EVALUATIONS and not clock.over():
         if best.bound > most:
             return Dual(best, (best,), True, len(evaluations))
+        if best.bound >= enough:
+            break
         if math.isfinite(known) and known - best.bound <= tolerance * abs(known):
             break
         above = _top(evaluations, best, units, scale, radius)
