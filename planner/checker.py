@@ -13,7 +13,7 @@ from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
 from .fleet import ResolvedFleet, ResolvedServer
 from .machine_load import Guest, MachineLoad, machine_load
-from .menu import Variant, demand, make_menu
+from .menu import Demand, Variant, demand, make_menu
 from .objective import parse_objective
 from .objective_value import machines, objective_value
 from .plan import AbsentClient, ClientPlan, Plan, ServerPlan, relative_gap
