@@ -8,29 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import FlexpError, InfeasibleError
+from ..errors import InfeasibleError
 from ..profiler.profile import Profile
 from .change import Change
 from .client_groups import group_clients
 from .elastic import least_excess
 from .fleet import ResolvedClient, ResolvedFleet
-from .goal import Sum
-from .objective import ABSENT, parse_objective
+from .objective import ABSENT
+from .oracle import Oracle
 from .plan import Plan
-from .queues import cheapest_levels
-from .search import Search
 from .shared import diagnose_shared, leave_out
-from .solve import NoPlan, Wanted, find_plan, prepare
+from .solve import NoPlan
 from .solver.clock import Clock
 from .stuck import Group, Stuck
-from .value import DEFAULT_CURVE
 
 SHOWN = 5
 """Groups of equal clients that are explained one by one; the others are counted."""
-SECONDS = 2.0
-"""For each plan that is tried."""
-QUICK_SECONDS = 0.5
-"""For a choice without proof, of the many that are tried while the least change is sought."""
 LARGE = 2000
 """Entries of a fleet whose changes are not tried one by one."""
 PATIENCE = (1.0, 1.01, 1.03, 1.1, 1.3, 2.0)
@@ -72,39 +65,23 @@ class Diagnosis:
 
 
 def diagnose(
-    profiles: Mapping[int, Profile], fleet: ResolvedFleet, stuck: Sequence[ResolvedClient]
+    profiles: Mapping[int, Profile],
+    fleet: ResolvedFleet,
+    stuck: Sequence[ResolvedClient],
+    clock: Clock,
 ) -> Diagnosis:
     """`stuck`: the clients of which no variant keeps their own limits; none: the shared limits
-    can't be kept. Optional clients count as left out."""
+    can't be kept. Optional clients count as left out. When the time of `clock` is over, what is
+    known by then."""
     required = tuple(client for client in fleet.clients if not client.optional)
     fleet = fleet.model_copy(update={"clients": required})
-    return _Doctor(profiles).clients(fleet, stuck) if stuck else _Doctor(profiles).shared(fleet)
+    doctor = _Doctor(profiles, Oracle(profiles, clock))
+    return doctor.clients(fleet, stuck) if stuck else doctor.shared(fleet)
 
 
 class _Doctor:
-    def __init__(self, profiles: Mapping[int, Profile]) -> None:
-        self.profiles = profiles
-
-    def works(self, fleet: ResolvedFleet) -> bool:
-        return isinstance(self._plan(fleet), Plan)
-
-    def has_choice(self, fleet: ResolvedFleet) -> bool:
-        """Whether a choice is soon found; there is no proof in a no."""
-        task, clock = prepare(self.profiles, fleet), Clock(QUICK_SECONDS)
-        builder = task.builder(parse_objective("total"), DEFAULT_CURVE)
-        if len(builder.stuck()):
-            return False
-        program = builder.build(None)
-        search = Search(Sum(0, clock), program, clock, None)
-        search.find(cheapest_levels(program, 0, clock))
-        return search.x is not None
-
-    def _plan(self, fleet: ResolvedFleet, objective: str = "total") -> Plan | NoPlan | None:
-        wanted = Wanted(objective=objective, time_limit_seconds=SECONDS)
-        try:
-            return find_plan(self.profiles, fleet, wanted)
-        except FlexpError:
-            return None
+    def __init__(self, profiles: Mapping[int, Profile], oracle: Oracle) -> None:
+        self.profiles, self.oracle = profiles, oracle
 
     def clients(self, fleet: ResolvedFleet, stuck: Sequence[ResolvedClient]) -> Diagnosis:
         doctor = Stuck(self.profiles, fleet)
@@ -138,7 +115,7 @@ class _Doctor:
                 remedies[index] = Remedy(group.who, tuple(enough))
         for remedy in remedies:
             fleet = applied(fleet, remedy.options[0])
-        found = self._plan(fleet)
+        found = self.oracle.plan(fleet)
         if isinstance(found, NoPlan) and not found.stuck:
             rest = self.shared(fleet)
             reasons.append("with these changes, the fleet's shared limits are in the way:")
@@ -149,13 +126,13 @@ class _Doctor:
     def _first(self, fleet: ResolvedFleet, versions: Sequence[Option]) -> Option | None:
         """The first version that is enough; equal texts are tried once."""
         distinct = {tuple(change.text for change in version): version for version in versions}
-        return next((v for v in distinct.values() if self.works(applied(fleet, v))), None)
+        return next((v for v in distinct.values() if self.oracle.has_plan(applied(fleet, v))), None)
 
     def shared(self, fleet: ResolvedFleet) -> Diagnosis:
-        task = prepare(self.profiles, fleet)
-        program = task.builder(parse_objective("total"), DEFAULT_CURVE).build(None)
-        found = diagnose_shared(fleet, least_excess(program), self.has_choice)
-        options = [option for option in found.remedies if self.works(applied(fleet, option))]
+        program = self.oracle.program(fleet)
+        assert program is not None
+        found = diagnose_shared(fleet, least_excess(program), self.oracle.seems_possible)
+        options = [o for o in found.remedies if self.oracle.has_plan(applied(fleet, o))]
         fewer = self._fewest_left_out(fleet)
         if fewer is not None:
             options.append((fewer,))
@@ -165,14 +142,14 @@ class _Doctor:
     def _fewest_left_out(self, fleet: ResolvedFleet) -> Change | None:
         update = {"optional": True, "weight": 1.0}
         clients = tuple(client.model_copy(update=update) for client in fleet.clients)
-        plan = self._plan(fleet.model_copy(update={"clients": clients}), ABSENT)
+        plan = self.oracle.plan(fleet.model_copy(update={"clients": clients}), ABSENT, True)
         if not isinstance(plan, Plan) or not plan.clients:
             return None
         away: dict[str, int] = {}
         for absent in plan.absent:
             away[absent.name] = away.get(absent.name, 0) + absent.count
         change = leave_out(fleet, away)
-        return change if away and self.works(change.apply(fleet)) else None
+        return change if away and self.oracle.has_plan(change.apply(fleet)) else None
 
 
 def applied(fleet: ResolvedFleet, option: Option) -> ResolvedFleet:

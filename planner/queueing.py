@@ -151,22 +151,51 @@ def _open_queue(workers: int) -> tuple[FloatArray, FloatArray]:
 
 
 def steady_level(demand: Demand, counts: IntArray, workers: int) -> float:
-    """The least level, in seconds, that the server keeps with `counts` clients of each kind."""
+    """The least level, in seconds, that the server keeps with `counts` clients of each kind.
 
-    def exceeded(level: float) -> bool:
-        return float(counts @ at_level(demand, level, workers).share) > 1.0
+    Shares fall about as a power of the level, so the level is looked for on logarithmic scales.
+    """
 
-    if not exceeded(0.0):
+    def asked(level: float) -> float:
+        """log Σ h: falls with the level, and is 0 at the steady one."""
+        return math.log(float(counts @ at_level(demand, level, workers).share) or math.ulp(0.0))
+
+    if asked(0.0) <= 0.0:
         return 0.0
-    low, high = 0.0, float(demand.visit_seconds.max())
-    while exceeded(high):
-        low, high = high, 2 * high
+    high = float(demand.visit_seconds.max())
+    at_high = asked(high)
+    low, at_low = high, at_high
+    while at_high > 0.0:
+        low, at_low = high, at_high
+        high *= math.exp(max(0.1, 2 * at_high))
+        at_high = asked(high)
+    while at_low <= 0.0:
+        high, at_high = low, at_low
+        low *= math.exp(max(-20.0, min(-0.1, 2 * at_low)))
+        at_low = asked(low)
+    halve = False
     while high - low > LEVEL_TOLERANCE * high:
-        middle = (low + high) / 2
+        width = math.log(high / low)
+        step = width / 2 if halve else _crossing(width, at_low, at_high)
+        middle = low * math.exp(step)
         if not low < middle < high:
             break
-        low, high = (middle, high) if exceeded(middle) else (low, middle)
+        at_middle = asked(middle)
+        if at_middle > 0.0:
+            low, at_low = middle, at_middle
+        else:
+            high, at_high = middle, at_middle
+        halve = not halve and math.log(high / low) > width / 2
     return high
+
+
+def _crossing(width: float, at_start: float, at_end: float) -> float:
+    """Where the straight line from `at_start` > 0 to `at_end` <= 0 at `width` crosses 0, and a
+    little beyond, so that the nearer end is not the one that moves again and again."""
+    crossing = width * at_start / (at_start - at_end)
+    beyond = max(0.3 * LEVEL_TOLERANCE, 1e-3 * min(crossing, width - crossing))
+    crossing += beyond if crossing < width / 2 else -beyond
+    return min(max(crossing, 0.1 * LEVEL_TOLERANCE), width - 0.1 * LEVEL_TOLERANCE)
 
 
 def link_factor(share: FloatArray, utilisation: FloatArray) -> FloatArray:

@@ -222,19 +222,31 @@ def _policies(fleet: ResolvedFleet, enough: Sequence[Limit], oracle: Oracle) -> 
     """Rules that may be eased instead: a fuller server, a codec with fewer bytes."""
     labels, policy, found = {one.label for one in enough}, fleet.policy, []
     if labels & {C5_COMPUTE, C6_UP, C6_DOWN}:
-        now = policy.server_utilisation
-        for percent in range(int(now * 100) + 1, int(MOST_UTILISATION * 100) + 1):
-            share = percent / 100
-            text = f"server_utilisation {share:g} instead of {now:g}"
-            change = policy_change(text, server_utilisation=share)
-            if share > now and oracle(change.apply(fleet)):
-                found.append(change)
-                break
+        fuller = _least_utilisation(fleet, oracle)
+        if fuller is not None:
+            found.append(fuller)
     if labels & {C6_UP, C6_DOWN} and "int8" not in policy.allowed_codecs:
         change = codec_change(policy, "int8")
         if oracle(change.apply(fleet)):
             found.append(change)
     return found
+
+
+def _least_utilisation(fleet: ResolvedFleet, oracle: Oracle) -> Change | None:
+    """In whole percent."""
+    now = fleet.policy.server_utilisation
+
+    def change(percent: int) -> Change:
+        text = f"server_utilisation {percent / 100:g} instead of {now:g}"
+        return policy_change(text, server_utilisation=percent / 100)
+
+    low, high = int(now * 100), int(MOST_UTILISATION * 100)
+    if low >= high or not oracle(change(high).apply(fleet)):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if oracle(change(middle).apply(fleet)) else (middle, high)
+    return change(high)
 
 
 def leave_out(fleet: ResolvedFleet, away: Mapping[str, int]) -> Change:

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import FlexpError
 from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
+from .any_choice import any_choice
 from .assign import on_machines, runs
 from .build import Builder
 from .checker import check, violations
@@ -44,6 +45,8 @@ class Wanted:
     time_limit_seconds: float = 60.0
     on_progress: Callable[[Progress], None] | None = None
     stop: Callable[[], bool] | None = None
+    prove: bool = True
+    """Whether the best plan is looked for; else any plan will do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +119,8 @@ def make_plan(
     if isinstance(found, NoPlan):
         from .diagnose import diagnose  # it plans changed fleets
 
-        raise diagnose(profiles, fleet, found.stuck).error
+        clock = Clock(wanted.time_limit_seconds, wanted.stop)
+        raise diagnose(profiles, fleet, found.stuck, clock).error
     return found
 
 
@@ -173,8 +177,11 @@ def _first_that_fits(
     for margin in MARGINS if several else MARGINS[:1]:
         builder = task.builder(objectives, wanted.curve, margin)
         program, prove = builder.build(away), not bounds
-        part = clock.part(clock.left() / 2) if several and prove else clock
-        choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove)
+        if wanted.prove:
+            part = clock.part(clock.left() / 2) if several and prove else clock
+            choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove)
+        else:
+            choice = any_choice(program, clock, len(objectives))
         if isinstance(choice, Infeasible):
             return choice
         bounds = bounds or choice.bounds
