@@ -45,18 +45,18 @@ def any_choice(program: Program, clock: Clock, objectives: int = 1) -> Choice:
 
 
 def _search(program: Program, clock: Clock) -> Choice | None:
-    if choices(program.static) <= FEW_CHOICES:
-        tried = (_own(program, x) for x in all_choices(program.static))
-        return next(filter(_keeps, tried), None)
-    full = program.at_most(fullest_links(program))
+    full, seen = program.at_most(fullest_links(program)), set[bytes]()
     for level in _levels(program):
         for start in (program, full):
             if clock.over():
                 return None
-            found = _near(start, level, clock)
+            found = _near(start, level, clock, seen)
             if found is not None:
                 return found
-    return None
+    if choices(program.static) > FEW_CHOICES:
+        return None
+    tried = (_own(program, x) for x in all_choices(program.static) if program.static.feasible(x))
+    return next(filter(_keeps, tried), None)
 
 
 def _levels(program: Program) -> Iterator[FloatArray]:
@@ -86,13 +86,15 @@ def _easiest(problem: Problem) -> Problem:
     return replace(problem, cost=(problem.weights / scale[:, None]).sum(axis=0))
 
 
-def _near(program: Program, level: FloatArray, clock: Clock) -> Choice | None:
-    """A choice at `level`, or at the levels and links that such choices make themselves."""
+def _near(program: Program, level: FloatArray, clock: Clock, seen: set[bytes]) -> Choice | None:
+    """A choice at `level`, or at the levels and links that such choices make themselves. Those
+    that don't keep the limits are `seen`, and not followed again."""
     for _ in range(TRIES):
         found = kept(_easiest(program.at(level)), program.in_time(level))
         x = None if found is None else _solve(found, clock)
-        if x is None:
+        if x is None or x.tobytes() in seen:
             return None
+        seen.add(x.tobytes())
         own = _own(program, x)
         if _keeps(own):
             return own

@@ -30,7 +30,7 @@ from .fleet import ResolvedFleet, ResolvedServer
 from .predict import C7
 from .program import C4, C5_COMPUTE, C6_DOWN, C6_UP
 
-MOST = 1000.0
+MOST = 1e5
 """By which a limit is relaxed to see whether it matters."""
 PRECISION = 0.003
 MOST_UTILISATION = 0.95
