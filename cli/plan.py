@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from ..errors import FieldError, MissingExtraError
 from . import options, render
-from .plan_profiles import profiles_of
+from .plan_profiles import profiles_of, smaller_profiles
 
 if TYPE_CHECKING:
     from ..planner.plan import Plan
@@ -199,7 +199,13 @@ def plan(
 
         check_name(resolved, explain)
     profiles = profiles_of(profile or [], model, given, resolved.policy.batches)
-    wanted = Wanted(objective=objective, slack=slack, curve=curve, time_limit_seconds=time_limit)
+    wanted = Wanted(
+        objective=objective,
+        slack=slack,
+        curve=curve,
+        time_limit_seconds=time_limit,
+        more_profiles=lambda: smaller_profiles(profiles),
+    )
     from . import plan_diff, plan_display, plan_explain, plan_others, plan_search
 
     made = plan_search.search(strategy, profiles, resolved, wanted)

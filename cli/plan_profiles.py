@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import FieldError, PlanError
+from ..errors import FieldError, FlexpError, PlanError
 from . import options, render
 
 if TYPE_CHECKING:
     from ..profiler.profile import Profile
+
+HALVINGS = 4
 
 
 def profiles_of(
@@ -44,6 +46,29 @@ def profiles_of(
         "--model minilm-l6 profiles a model of the catalogue; --profile takes a file that "
         "`flexp profile MODEL -o profile.json` wrote",
     )
+
+
+def smaller_profiles(profiles: Mapping[int, Profile]) -> dict[int, Profile]:
+    """Of half the smallest batch, a quarter and so on, at most HALVINGS of them: where a fleet has
+    no plan, a smaller batch may give one. None where the model isn't at hand any more."""
+    smallest = min(profiles)
+    first = profiles[smallest]
+    sizes = [size for halving in range(1, HALVINGS + 1) if (size := smallest >> halving)]
+    from ..profiler.cache import cached_profile
+
+    found = {}
+    with render.spinner(f"profiling {first.model} at smaller batches"):
+        for size in sizes:
+            try:
+                made = cached_profile(
+                    first.model, first.settings.model_copy(update={"batch": size})
+                )
+            except FlexpError:
+                return {}
+            if made.config_hash != first.config_hash:
+                return {}
+            found[size] = made
+    return found
 
 
 def _read(paths: Sequence[Path]) -> dict[int, Profile]:

@@ -19,7 +19,7 @@ from ..catalog.units import (
 )
 from .fleet import Policy, ResolvedClient, ResolvedFleet, ResolvedServer
 
-ROUND_UP = 1.005
+ROUND_UP = (1.0, 1.001, 1.002, 1.003, 1.004, 1.005)
 """Makes a figure of three digits at least what is needed."""
 
 
@@ -33,9 +33,8 @@ def rounded_up(
     value: float, write: Callable[[float], str], units: dict[str, float]
 ) -> tuple[str, float]:
     """A figure of three digits that is at least `value`: as text, and what the text says."""
-    text = write(value)
-    if _read(text, units) < value:
-        text = write(value * ROUND_UP)
+    texts = (write(value * factor) for factor in ROUND_UP)
+    text = next(text for text in texts if _read(text, units) >= value)
     return text, _read(text, units)
 
 
@@ -84,6 +83,15 @@ def codec_change(policy: Policy, codec: str) -> Change:
     before = " or ".join(policy.allowed_codecs)
     codecs = (*policy.allowed_codecs, codec)
     return policy_change(f"codec {codec} instead of {before}", codec=None, codecs=codecs)
+
+
+def batch_change(policy: Policy, round_samples: int, batch: int) -> Change | None:
+    """None where the policy allows no larger one, so that this would be none."""
+    before = policy.batches or (round_samples,)
+    if batch >= min(before):
+        return None
+    text = f"batch {batch} instead of {' or '.join(map(str, before))}"
+    return policy_change(text, batches=(*before, batch))
 
 
 def client_change(

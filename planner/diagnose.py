@@ -16,16 +16,14 @@ from .elastic import least_excess
 from .fleet import ResolvedClient, ResolvedFleet
 from .objective import ABSENT
 from .oracle import Oracle
-from .plan import Plan
 from .shared import diagnose_shared, leave_out
-from .solve import NoPlan
 from .solver.clock import Clock
 from .stuck import Group, Stuck
 
 SHOWN = 5
 """Groups of equal clients that are explained one by one; the others are counted."""
 LARGE = 2000
-"""Entries of a fleet whose changes are not tried one by one."""
+"""Entries of a fleet for which one change of each group is named, and all are tried together."""
 PATIENCE = (1.0, 1.01, 1.03, 1.1, 1.3, 2.0)
 """By which a deadline is lengthened further, as waiting at the server asks for."""
 
@@ -99,8 +97,8 @@ class _Doctor:
         fleet = fleet.model_copy(update={"clients": kept})
         remedies = [Remedy(g.who, doctor.remedies(g)) for g in groups[:SHOWN]]
         if len(fleet.clients) > LARGE:
-            return Diagnosis(tuple(reasons), tuple(remedies))
-        for index, group in enumerate(groups[:SHOWN]):
+            remedies = [Remedy(remedy.who, remedy.options[:1]) for remedy in remedies]
+        for index, group in enumerate(groups[:SHOWN] if len(fleet.clients) <= LARGE else ()):
             others = remedies[:index] + remedies[index + 1 :]
             base = fleet
             for other in others:
@@ -115,8 +113,7 @@ class _Doctor:
                 remedies[index] = Remedy(group.who, tuple(enough))
         for remedy in remedies:
             fleet = applied(fleet, remedy.options[0])
-        found = self.oracle.plan(fleet)
-        if isinstance(found, NoPlan) and not found.stuck:
+        if not self.oracle.has_plan(fleet) and self.oracle.proves_none(fleet):
             rest = self.shared(fleet)
             reasons.append("with these changes, the fleet's shared limits are in the way:")
             reasons += rest.reasons
@@ -131,19 +128,23 @@ class _Doctor:
     def shared(self, fleet: ResolvedFleet) -> Diagnosis:
         program = self.oracle.program(fleet)
         assert program is not None
-        found = diagnose_shared(fleet, least_excess(program), self.oracle.seems_possible)
-        options = [o for o in found.remedies if self.oracle.has_plan(applied(fleet, o))]
-        fewer = self._fewest_left_out(fleet)
+        oracle, excess = self.oracle, least_excess(program)
+        found = diagnose_shared(
+            fleet, excess, oracle.seems_possible, oracle.has_plan, tuple(self.profiles)
+        )
+        options = list(found.remedies)
+        fewer = self._fewest_left_out(fleet, fleet.members // 2 if options else fleet.members)
         if fewer is not None:
             options.append((fewer,))
         remedies = (Remedy("", tuple(options)),) if options else ()
         return Diagnosis(found.reasons, remedies)
 
-    def _fewest_left_out(self, fleet: ResolvedFleet) -> Change | None:
+    def _fewest_left_out(self, fleet: ResolvedFleet, most: int) -> Change | None:
+        """The least that were found; none where these are more than `most`."""
         update = {"optional": True, "weight": 1.0}
         clients = tuple(client.model_copy(update=update) for client in fleet.clients)
-        plan = self.oracle.plan(fleet.model_copy(update={"clients": clients}), ABSENT, True)
-        if not isinstance(plan, Plan) or not plan.clients:
+        plan = self.oracle.best(fleet.model_copy(update={"clients": clients}), ABSENT)
+        if plan is None or not plan.clients or sum(a.count for a in plan.absent) > most:
             return None
         away: dict[str, int] = {}
         for absent in plan.absent:

@@ -17,7 +17,7 @@ from .program import C5_QUEUE, Program
 from .queues import settle
 from .solver.problem import FloatArray, IntArray
 
-GROUPS = 200
+GROUPS = 100
 """Of a larger program a sample stands for all, on servers as full as before."""
 ROUNDS = 4
 """Solved at the levels that the solution before makes."""

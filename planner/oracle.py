@@ -69,14 +69,23 @@ class Oracle:
         return replace(program, servers=fewer, static=static)
 
     def has_plan(self, fleet: ResolvedFleet) -> bool:
-        return isinstance(self.plan(fleet), Plan)
+        """Whether a plan is found in the time: any, and checked."""
+        return isinstance(self._plan(fleet, "total", SECONDS, False), Plan)
 
-    def plan(
-        self, fleet: ResolvedFleet, objective: str = "total", prove: bool = False
+    def proves_none(self, fleet: ResolvedFleet) -> bool:
+        """Whether it is soon proven that there is no plan though every client has a choice."""
+        found = self._plan(fleet, "total", BEST_SECONDS, True)
+        return isinstance(found, NoPlan) and not found.stuck
+
+    def best(self, fleet: ResolvedFleet, objective: str) -> Plan | None:
+        """The best plan that is soon found."""
+        found = self._plan(fleet, objective, BEST_SECONDS, True)
+        return found if isinstance(found, Plan) else None
+
+    def _plan(
+        self, fleet: ResolvedFleet, objective: str, seconds: float, prove: bool
     ) -> Plan | NoPlan | None:
-        """A checked plan, if one is found in the time: any, unless it is to be proven the best.
-        NoPlan where it is proven that there is none."""
-        limit = min(BEST_SECONDS if prove else SECONDS, self.clock.left())
+        limit = min(seconds, self.clock.left())
         if limit <= 0 or self.clock.over():
             return None
         wanted = Wanted(

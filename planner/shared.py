@@ -7,12 +7,14 @@ enough, the fewest that are enough together. Leaving out the fewest clients is t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..catalog.units import format_bit_rate, format_bytes, format_seconds
 from .change import (
     Change,
+    batch_change,
     bit_rate_up,
     bytes_up,
     codec_change,
@@ -34,7 +36,7 @@ MOST = 1e5
 """By which a limit is relaxed to see whether it matters."""
 PRECISION = 0.003
 MOST_UTILISATION = 0.95
-MARGINS = (1.0, 1.005, 1.02, 1.1)
+MARGINS = (1.0, 1.005, 1.02, 1.1, 1.3)
 """Added to a change until a plan with it exists: equal servers are planned as one large one."""
 
 Oracle = Callable[[ResolvedFleet], bool]
@@ -79,6 +81,7 @@ def _of_server(fleet: ResolvedFleet, server: ResolvedServer, kind: int) -> Seque
     name, members = server.name, fleet.members
     whose = "the server" if len(fleet.servers) == 1 and server.count == 1 else name
     each = " each" if server.count > 1 else ""
+    accelerator = "each accelerator of " if server.accelerators > 1 else ""
     usable, speed = server.device.usable_memory_bytes, server.device.training_flops_per_second
 
     def limit(
@@ -93,15 +96,15 @@ def _of_server(fleet: ResolvedFleet, server: ResolvedServer, kind: int) -> Seque
         def at(factor: float) -> Change:
             text, value = up(factor * now)
             return server_change(
-                f"{text} {short} of {name}{each} instead of {written(now)}",
+                f"{text} {short}{each} instead of {written(now)}",
                 name,
                 lambda s: change(s, value),
             )
 
         def reason(factor: float) -> str:
             return (
-                f"{what} ({label}): {members} clients need at least {up(factor * now)[0]}{each}; "
-                f"{whose} has {written(now)}"
+                f"{what} ({label}): {members:,} clients need at least {up(factor * now)[0]}{each}; "
+                f"{'it has' if not each else 'each has'} {written(now)}"
             )
 
         return Limit(label, f"{label}[{kind}]", reason, at)
@@ -110,24 +113,24 @@ def _of_server(fleet: ResolvedFleet, server: ResolvedServer, kind: int) -> Seque
         limit(
             *(C4, f"memory of {whose}", usable, format_bytes, bytes_up),
             lambda s, value: with_memory(s, int(value)),
-            "of usable memory",
+            f"of memory on {whose}",
         ),
         limit(
             *(C5_COMPUTE, f"compute of {whose}", speed, format_speed, speed_up),
             with_speed,
-            "for the accelerator",
+            f"for {accelerator}{whose}",
         ),
         limit(
             *(C6_UP, f"link from {whose} to the clients", server.link.up_bits_per_second),
             *(format_bit_rate, bit_rate_up),
             lambda s, value: with_link(s, up_bits_per_second=value),
-            "up for the link",
+            f"from {whose} to the clients",
         ),
         limit(
             *(C6_DOWN, f"link from the clients to {whose}", server.link.down_bits_per_second),
             *(format_bit_rate, bit_rate_up),
             lambda s, value: with_link(s, down_bits_per_second=value),
-            "down for the link",
+            f"from the clients to {whose}",
         ),
     )
 
@@ -139,39 +142,47 @@ class Shared:
     """Any one of them is enough; each is all of its changes together."""
 
 
-def diagnose_shared(fleet: ResolvedFleet, excess: Excess, oracle: Oracle) -> Shared:
-    """`oracle` says whether a fleet has a plan; a wrong no makes the answer larger, not wrong."""
+def diagnose_shared(
+    fleet: ResolvedFleet,
+    excess: Excess,
+    possible: Oracle,
+    sure: Oracle,
+    batches: Sequence[int],
+) -> Shared:
+    """`possible` says whether a fleet seems to have a plan; a wrong no makes the answer larger, not
+    wrong. `sure` makes one: every remedy has passed it. `batches` are those with a profile, the
+    round's first."""
     every = sorted(limits(fleet), key=lambda one: one.row not in excess.rows)
-    enough = [one for one in every if oracle(one.change(MOST).apply(fleet))]
+    enough = [one for one in every if possible(one.change(MOST).apply(fleet))]
     if enough:
-        factors = [_least(fleet, one, excess, oracle) for one in enough]
+        factors = [_least(fleet, one, excess, possible) for one in enough]
         lines = [one.reason(factor) for one, factor in zip(enough, factors, strict=True)]
         clash = "these limits can't be kept together; any one of them with more room is enough"
+        single = [
+            _confirmed(fleet, [one], [factor], sure)
+            for one, factor in zip(enough, factors, strict=True)
+        ]
+        eased = [(c,) for c in _policies(fleet, enough, possible, batches) if sure(c.apply(fleet))]
         return Shared(
             tuple([clash, *lines] if len(lines) > 1 else lines),
-            tuple(
-                (_confirmed(fleet, one, factor, oracle),)
-                for one, factor in zip(enough, factors, strict=True)
-            )
-            + tuple((change,) for change in _policies(fleet, enough, oracle)),
+            tuple(remedy for remedy in (*single, *eased) if remedy),
         )
     together = list(every)
-    if not oracle(_all(together, fleet)):
+    if not possible(_all(together, fleet)):
         return Shared(("the fleet's shared limits can't be kept together",), ())
     for one in reversed(every):
         rest = [other for other in together if other is not one]
-        if oracle(_all(rest, fleet)):
+        if possible(_all(rest, fleet)):
             together = rest
-    changed, changes, lines = fleet, [], []
+    changed, factors = fleet, []
     for index, one in enumerate(together):
-        with_rest = _Others(tuple(together[index + 1 :]), oracle)
-        factor = _least(changed, one, excess, with_rest)
-        last = _confirmed(changed, one, factor, with_rest)
-        changes.append(last)
-        lines.append(one.reason(factor))
-        changed = last.apply(changed)
+        with_rest = _Others(tuple(together[index + 1 :]), possible)
+        factors.append(_least(changed, one, excess, with_rest))
+        changed = one.change(factors[-1]).apply(changed)
+    lines = [one.reason(factor) for one, factor in zip(together, factors, strict=True)]
     head = "no single limit with more room is enough, these are needed together"
-    return Shared((head, *lines), (tuple(changes),))
+    remedy = _confirmed(fleet, together, factors, sure)
+    return Shared((head, *lines), (remedy,) if remedy else ())
 
 
 @dataclass(frozen=True)
@@ -205,21 +216,32 @@ def _least(fleet: ResolvedFleet, one: Limit, excess: Excess, oracle: Oracle) -> 
     if below > low and not enough(below):
         low = below
     while high - low > PRECISION * high:
-        middle = (low + high) / 2
+        middle = math.sqrt(low * high)
         low, high = (low, middle) if enough(middle) else (middle, high)
     return min(high, MOST)
 
 
-def _confirmed(fleet: ResolvedFleet, one: Limit, factor: float, oracle: Oracle) -> Change:
+def _confirmed(
+    fleet: ResolvedFleet, together: Sequence[Limit], factors: Sequence[float], sure: Oracle
+) -> tuple[Change, ...]:
+    """The limits raised by these factors or a little more; () where no plan was found."""
     for margin in MARGINS:
-        change = one.change(factor * margin)
-        if oracle(change.apply(fleet)):
-            return change
-    return one.change(MOST)
+        changes = [
+            one.change(factor * margin) for one, factor in zip(together, factors, strict=True)
+        ]
+        changed = fleet
+        for change in changes:
+            changed = change.apply(changed)
+        if sure(changed):
+            return tuple(changes)
+    return ()
 
 
-def _policies(fleet: ResolvedFleet, enough: Sequence[Limit], oracle: Oracle) -> list[Change]:
-    """Rules that may be eased instead: a fuller server, a codec with fewer bytes."""
+def _policies(
+    fleet: ResolvedFleet, enough: Sequence[Limit], oracle: Oracle, batches: Sequence[int]
+) -> list[Change]:
+    """Rules that may be eased instead: a fuller server, a codec with fewer bytes, a smaller
+    batch."""
     labels, policy, found = {one.label for one in enough}, fleet.policy, []
     if labels & {C5_COMPUTE, C6_UP, C6_DOWN}:
         fuller = _least_utilisation(fleet, oracle)
@@ -229,6 +251,10 @@ def _policies(fleet: ResolvedFleet, enough: Sequence[Limit], oracle: Oracle) -> 
         change = codec_change(policy, "int8")
         if oracle(change.apply(fleet)):
             found.append(change)
+    if labels & {C4, C7}:
+        tried = (batch_change(policy, batches[0], size) for size in sorted(batches, reverse=True))
+        fits = (change for change in tried if change and oracle(change.apply(fleet)))
+        found += [change for change in [next(fits, None)] if change]
     return found
 
 

@@ -45,6 +45,8 @@ class Wanted:
     time_limit_seconds: float = 60.0
     on_progress: Callable[[Progress], None] | None = None
     stop: Callable[[], bool] | None = None
+    more_profiles: Callable[[], Mapping[int, Profile]] | None = None
+    """Of smaller batches, by size: asked for where there is no plan, to see whether they help."""
     prove: bool = True
     """Whether the best plan is looked for; else any plan will do."""
 
@@ -119,6 +121,8 @@ def make_plan(
     if isinstance(found, NoPlan):
         from .diagnose import diagnose  # it plans changed fleets
 
+        if wanted.more_profiles is not None:
+            profiles = {**profiles, **wanted.more_profiles()}
         clock = Clock(wanted.time_limit_seconds, wanted.stop)
         raise diagnose(profiles, fleet, found.stuck, clock).error
     return found

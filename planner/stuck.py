@@ -17,6 +17,7 @@ from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
 from .change import (
     Change,
+    batch_change,
     bytes_up,
     client_change,
     codec_change,
@@ -65,7 +66,9 @@ class Group:
     def who(self) -> str:
         if len(self.names) > 1:
             return f"{self.one.name} and {self.count - 1} more like it"
-        return self.one.name if self.count == 1 else f"{self.one.name} ({self.count} clients)"
+        return (
+            self.one.name if self.count == 1 else f"{self.count} devices of class {self.one.name}"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class Stuck:
         )
 
     def reason(self, group: Group) -> str:
-        """What the client needs for the variant that lacks least, and what it has."""
+        """What the client needs for the variant that lacks least, what it has, and whether a
+        smaller batch fits."""
         client = group.one
         if client.min_depth >= self.blocks:
             return (
@@ -116,7 +120,12 @@ class Stuck:
         codec = f", {variant.codec}" if len(self.policy.allowed_codecs) > 1 else ""
         needs = "; ".join(self._need(kind, lack, client) for kind in KINDS if kind in lack.amounts)
         at = f"at depth {variant.placement.depth}{codec} and batch {variant.batch}"
-        return f"{group.who}, {at}, {needs}"
+        wide = list(self._lacks(client, self.wide))
+        if all("memory" in other.amounts for other in wide):
+            return f"{group.who} can take no part with {self.model}: {at}, {needs}"
+        smaller = [o.variant.batch for o in wide if o.kinds == {"batch"}]
+        fits = f"; batch {max(smaller)} fits" if smaller else ""
+        return f"{group.who}, {at}, {needs}{fits}"
 
     def remedies(self, group: Group, patience: float = 1.0) -> tuple[tuple[Change, ...], ...]:
         """Single changes that are each enough; else the fewest that are enough together. A deadline
@@ -201,8 +210,9 @@ class Stuck:
         amount, policy = lack.amounts[kind], self.policy
         if kind == "memory":
             usable = client.device.usable_memory_bytes
-            need, has = bytes_up(usable + amount)[0], format_bytes(usable)
-            return f"needs {need} of memory; its {client.device.name} offers {has} ({C2})"
+            more, need = bytes_up(amount)[0], bytes_up(usable + amount)[0]
+            has = f"{client.device.name} offers {format_bytes(usable)}"
+            return f"needs {more} more memory: {need}, where {has} ({C2})"
         if kind == "budget":
             moved, budget = bytes_up(amount)[0], format_bytes(client.link.data_budget_bytes or 0)
             run = f"{policy.steps_per_client} steps"
@@ -252,9 +262,9 @@ class Stuck:
             text = f"at most {-amount:.0f} steps per client instead of {policy.steps_per_client}"
             return policy_change(text, steps_per_client=int(-amount))
         if kind == "batch":
-            before = policy.batches or (self.menu.round_samples,)
-            text = f"batch {variant.batch} instead of {' or '.join(map(str, before))}"
-            return policy_change(text, batches=(*before, variant.batch))
+            smaller = batch_change(policy, self.menu.round_samples, variant.batch)
+            assert smaller is not None
+            return smaller
         if kind == "codec":
             return codec_change(policy, variant.codec)
         if kind == "checkpointing":
@@ -270,7 +280,7 @@ class Stuck:
         server = max(self.fleet.servers, key=lambda s: s.device.usable_memory_bytes)
         text, usable = bytes_up(server.device.usable_memory_bytes + amount)
         return server_change(
-            f"{text} of usable memory on {server.name}",
+            f"{text} of memory on {server.name}",
             server.name,
             lambda s: with_memory(s, usable),
         )
