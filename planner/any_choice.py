@@ -16,14 +16,12 @@ from .in_order import Choice
 from .links import with_own_traffic
 from .program import Program
 from .queues import Kept, fullest_links, holds, kept, reachable, settle
-from .search import FEW_CHOICES
 from .solver.clock import Clock
-from .solver.confirm import all_choices, choices
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
 from .solver.problem import FloatArray, IntArray, Problem
 from .solver.rounding import round_to_feasible
-from .solver.solve import Solution, minimise
+from .solver.solve import Infeasible, Solution, minimise
 
 STEP = 1.25
 """Factor between levels."""
@@ -36,27 +34,48 @@ LOOSE = 0.05
 
 
 def any_choice(program: Program, clock: Clock, objectives: int = 1) -> Choice:
-    """Its bounds, one for each of `objectives`, are -inf. Raises TimeoutError where none was found:
-    no proof that there is none, but where there are few choices all have been tried."""
-    found = _search(program, clock)
-    if found is None:
+    """Where clients may take no part, the one with the fewest absent that is found. Its bounds, one
+    for each of `objectives`, are -inf. Raises TimeoutError where none was found, which is no proof
+    that there is none."""
+    best: Choice | None = None
+    for found in _search(program, clock):
+        if best is None or _absent(found) < _absent(best):
+            best = found
+        if _absent(best) == 0.0:
+            break
+    if best is None:
         raise TimeoutError
-    return replace(found, bounds=(-np.inf,) * objectives)
+    return replace(best, bounds=(-np.inf,) * objectives)
 
 
-def _search(program: Program, clock: Clock) -> Choice | None:
+def _absent(choice: Choice) -> float:
+    return float(choice.program.absent @ choice.x)
+
+
+def _search(program: Program, clock: Clock) -> Iterator[Choice]:
+    if _impossible(program, clock):
+        return
     full, seen = program.at_most(fullest_links(program)), set[bytes]()
     for level in _levels(program):
         for start in (program, full):
             if clock.over():
-                return None
+                return
             found = _near(start, level, clock, seen)
             if found is not None:
-                return found
-    if choices(program.static) > FEW_CHOICES:
-        return None
-    tried = (_own(program, x) for x in all_choices(program.static) if program.static.feasible(x))
-    return next(filter(_keeps, tried), None)
+                yield found
+
+
+def _impossible(program: Program, clock: Clock) -> bool:
+    """Whether the rows that don't depend on queues are too much already."""
+    static = _easiest(program.static, program)
+    if static.members <= SMALL:
+        try:
+            return isinstance(
+                minimise(static, clock.left(), stop=clock.over, gap=LOOSE), Infeasible
+            )
+        except TimeoutError:
+            return True
+    return maximise(Lagrangian(static), TOLERANCE, clock).infeasible
 
 
 def _levels(program: Program) -> Iterator[FloatArray]:
@@ -73,24 +92,27 @@ def _levels(program: Program) -> Iterator[FloatArray]:
 
 def _least(program: Program, level: FloatArray) -> IntArray:
     """Everyone at the column that asks the least, limits aside."""
-    problem = _easiest(program.at(level))
+    problem = _easiest(program.at(level), program)
     best = Lagrangian(problem)(np.zeros(len(problem.caps))).chosen
     x = np.zeros(problem.columns, dtype=np.int64)
     x[best] = problem.counts
     return x
 
 
-def _easiest(problem: Problem) -> Problem:
-    """The same with what a column asks, as shares of all caps, in place of its cost."""
+def _easiest(problem: Problem, program: Program) -> Problem:
+    """The same with what a column asks, as shares of all caps, in place of its cost; and above all
+    with as few absent as possible."""
     scale = np.where(problem.caps > 0, problem.caps, np.inf)
-    return replace(problem, cost=(problem.weights / scale[:, None]).sum(axis=0))
+    asked = (problem.weights / scale[:, None]).sum(axis=0)
+    dearest = float(np.maximum.reduceat(asked, problem.offsets[:-1]) @ problem.counts)
+    return replace(problem, cost=asked + 2 * dearest * program.absent)
 
 
 def _near(program: Program, level: FloatArray, clock: Clock, seen: set[bytes]) -> Choice | None:
     """A choice at `level`, or at the levels and links that such choices make themselves. Those
     that don't keep the limits are `seen`, and not followed again."""
     for _ in range(TRIES):
-        found = kept(_easiest(program.at(level)), program.in_time(level))
+        found = kept(_easiest(program.at(level), program), program.in_time(level))
         x = None if found is None else _solve(found, clock)
         if x is None or x.tobytes() in seen:
             return None

@@ -14,7 +14,6 @@ from .change import Change
 from .client_groups import group_clients
 from .elastic import least_excess
 from .fleet import ResolvedClient, ResolvedFleet
-from .objective import ABSENT
 from .oracle import Oracle
 from .shared import diagnose_shared, leave_out
 from .solver.clock import Clock
@@ -141,16 +140,12 @@ class _Doctor:
 
     def _fewest_left_out(self, fleet: ResolvedFleet, most: int) -> Change | None:
         """The least that were found; none where these are more than `most`."""
-        update = {"optional": True, "weight": 1.0}
-        clients = tuple(client.model_copy(update=update) for client in fleet.clients)
-        plan = self.oracle.best(fleet.model_copy(update={"clients": clients}), ABSENT)
-        if plan is None or not plan.clients or sum(a.count for a in plan.absent) > most:
+        weighed = [client.model_copy(update={"weight": 1.0}) for client in fleet.clients]
+        fleet = fleet.model_copy(update={"clients": tuple(weighed)})
+        away = self.oracle.fewest_absent(fleet)
+        if away is None or sum(away.values()) > most:
             return None
-        away: dict[str, int] = {}
-        for absent in plan.absent:
-            away[absent.name] = away.get(absent.name, 0) + absent.count
-        change = leave_out(fleet, away)
-        return change if away and self.oracle.has_plan(change.apply(fleet)) else None
+        return leave_out(fleet, away)
 
 
 def applied(fleet: ResolvedFleet, option: Option) -> ResolvedFleet:

@@ -14,10 +14,12 @@ import numpy as np
 from ..errors import FlexpError
 from ..profiler.profile import Profile
 from .any_choice import any_choice
+from .assign import runs
 from .fleet import ResolvedFleet
-from .objective import parse_objective
+from .objective import ABSENT, parse_objective
 from .plan import Plan
 from .program import Program
+from .shared import leave_out
 from .solve import NoPlan, Wanted, find_plan, prepare
 from .solver.clock import Clock
 from .value import DEFAULT_CURVE
@@ -26,8 +28,10 @@ QUICK_SECONDS = 2.0
 """For a choice in a sample."""
 SECONDS = 4.0
 """For a plan."""
-BEST_SECONDS = 2.0
-"""For the best plan."""
+PROOF_SECONDS = 2.0
+"""For a proof that there is no plan."""
+MARGINS = (1.0, 0.97, 0.9)
+"""Of the servers' limits, where clients don't divide evenly over equal machines."""
 SAMPLED = 300
 """Entries of a fleet that stand for all, if there are more than twice as many."""
 
@@ -74,13 +78,30 @@ class Oracle:
 
     def proves_none(self, fleet: ResolvedFleet) -> bool:
         """Whether it is soon proven that there is no plan though every client has a choice."""
-        found = self._plan(fleet, "total", BEST_SECONDS, True)
+        found = self._plan(fleet, "total", PROOF_SECONDS, True)
         return isinstance(found, NoPlan) and not found.stuck
 
-    def best(self, fleet: ResolvedFleet, objective: str) -> Plan | None:
-        """The best plan that is soon found."""
-        found = self._plan(fleet, objective, BEST_SECONDS, True)
-        return found if isinstance(found, Plan) else None
+    def fewest_absent(self, fleet: ResolvedFleet) -> dict[str, int] | None:
+        """How many members of which entries to leave out so that the others have a plan, as few as
+        are found; None where that is not soon found."""
+        task = prepare(self.profiles, fleet)
+        for margin in MARGINS:
+            builder = task.builder(parse_objective(ABSENT), DEFAULT_CURVE, margin)
+            program = builder.build(np.ones(len(fleet.clients), dtype=bool))
+            try:
+                choice = any_choice(program, self.clock.part(QUICK_SECONDS))
+            except TimeoutError:
+                return None
+            away: dict[str, int] = {}
+            for run in runs(choice.program, choice.x, task.clients.count):
+                if run.kind < 0:
+                    name = fleet.clients[task.order[run.client]].name
+                    away[name] = away.get(name, 0) + run.count
+            if sum(away.values()) in (0, fleet.members):
+                return None
+            if self.has_plan(leave_out(fleet, away).apply(fleet)):
+                return away
+        return None
 
     def _plan(
         self, fleet: ResolvedFleet, objective: str, seconds: float, prove: bool

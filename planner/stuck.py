@@ -233,10 +233,13 @@ class Stuck:
         client, variant = group.one, lack.variant
         if kind == "memory":
             text, more = bytes_up(amount)
+            each = " each" if group.count > 1 else ""
             beyond = client.device.usable_memory_bytes + more - client.device.ram_bytes
             more_ram = f" (of {format_bytes(client.device.ram_bytes)} of RAM)" if beyond > 0 else ""
             return client_change(
-                f"{text} more usable memory{more_ram}", names, lambda c: with_more_memory(c, more)
+                f"{text} more usable memory{each}{more_ram}",
+                names,
+                lambda c: with_more_memory(c, more),
             )
         if kind == "budget":
             text, budget = bytes_up(amount)
