@@ -28,6 +28,7 @@ from . import (
     roi,
     runs,
     schema,
+    spend,
     train,
     tune,
     whatif,
@@ -105,6 +106,7 @@ app.command()(profile.profile)
 app.command(cls=plan.PlanCommand)(plan.plan)
 app.command()(whatif.whatif)
 app.command()(roi.roi)
+app.command()(spend.spend)
 app.command()(limits.limits)
 app.command()(train.train)
 app.command()(compare.compare)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +20,14 @@ DEFAULTS = Path(__file__).parents[2] / "catalog" / "data" / "costs.yaml"
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 """ISO 4217."""
 OWN = "your cost file"
+MONEY = frozenset(
+    {
+        *("energy_per_kwh", "link_per_gb", "metered_per_gb", "hour_of_work", "value_per_task"),
+        *("value_per_point", "small_server_per_hour", "server_per_hour", "server_price"),
+        *("memory_per_gib", "link_10_mbit_per_year", "hour_per_day_year", "accelerator_price"),
+    }
+)
+"""Fields that are amounts of money."""
 
 
 class Entry(Contract):
@@ -94,6 +101,14 @@ class CostFile(Contract):
     devices: PerName
     """Price of a new one by device type; others are the catalogue's."""
     device_life_years: Given | None = None
+    memory_per_gib: Given | None = None
+    """Of one device."""
+    link_10_mbit_per_year: Given | None = None
+    """Of one line, up and down."""
+    hour_per_day_year: Given | None = None
+    """What one more hour of training a day costs in a year, for the whole fleet."""
+    accelerator_price: Given | None = None
+    """Of one; none: the catalogue's price of the server's device."""
 
 
 class Assumption(Contract):
@@ -226,15 +241,11 @@ class Costs:
             entry = (self.given if own else self.defaults).exchange[key]
         else:
             entry, own = self._entry(name), self.has(name) and self.given is not self.defaults
-        money = bool(entry.currency) or bool(
-            re.search("_per_(kwh|gb|hour|task|point)|work|price", name)
-        )
+        money = bool(entry.currency) or name in MONEY or group in ("links", "devices", "exchange")
         return Assumption(
             name=name,
             amount=entry.amount,
-            currency=(entry.currency or self.currency)
-            if money or group in ("devices", "exchange")
-            else "",
+            currency=(entry.currency or self.currency) if money else "",
             source=entry.source,
             date=entry.date,
             own=own,

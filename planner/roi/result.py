@@ -57,9 +57,9 @@ class Swing(Contract):
     low: str
     """In words: "bandwidth -50%"."""
     high: str
-    npv_low: Decimal | None
+    npv_low: Decimal | None = None
     """None: no plan."""
-    npv_high: Decimal | None
+    npv_high: Decimal | None = None
 
     @property
     def width(self) -> Decimal:

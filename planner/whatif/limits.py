@@ -26,9 +26,9 @@ Profiler = Callable[[str, int], Profile]
 class Limit(Contract):
     name: str
     """model, batch, depth or devices."""
-    most: str | None
+    most: str | None = None
     """None: not even the least has a plan."""
-    beyond: str | None
+    beyond: str | None = None
     """The next step, which has none; none: there is none, or all that was tried has a plan."""
     why: tuple[str, ...] = ()
     """What is in the way there."""

@@ -56,7 +56,7 @@ class Figures(Contract):
     """Devices and servers without watts."""
     server_hours: NonNegativeFloat
     """Machines times hours of training."""
-    server_cost: Decimal | None
+    server_cost: Decimal | None = None
     """Server hours at the fleet's cost_per_hour; none: it is not known for every server."""
 
 
