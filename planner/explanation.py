@@ -122,7 +122,7 @@ class Gain(Contract):
 
     label: str
     more: str
-    """In words: "30 GiB of usable memory of server instead of 27 GiB"."""
+    """In words: "30 GiB of memory for server"."""
     value: float | None
     """Of the first objective; none: no plan was found in the time."""
     change: float | None

@@ -136,8 +136,8 @@ def test_why_an_optional_client_is_left_out(profile: Profile) -> None:
     made = made.model_copy(update={"clients": (made.clients[0], optional)})
     (found,) = explain_client(planned(profile, made), {16: profile}, made, "tab")
     assert isinstance(found, AbsentExplanation)
-    assert "needs 433 MiB of memory" in found.reason
-    assert found.enough == ("2.9 MiB more usable memory",)
+    assert "needs 2.89 MiB more memory" in found.reason
+    assert found.enough == ("2.89 MiB more usable memory",)
 
 
 THREE = [(f"c{i}", device(gflops=30), link(up=100, down=100, rtt=0)) for i in range(3)]
