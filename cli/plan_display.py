@@ -22,8 +22,8 @@ SHOWN = 40
 """Rows that are printed unless --by asks for all, and clients up to which each has its own."""
 CAPTION = (
     "depth: blocks that train on the device, of {blocks}; memory: predicted peak, of what is "
-    "usable; {bytes}step: mean seconds and 95th percentile, made up of device, wire, server and "
-    "wait{hidden}"
+    "usable; {bytes}step: mean seconds, median and 95th percentile; the mean is made up of device, "
+    "wire, server and wait{hidden}"
 )
 OF_CLASSES = "; of a class: means, but the highest memory and p95"
 
@@ -56,7 +56,7 @@ def client_table(made: Plan, by: Shown) -> Table:
     table = render.table(
         kind,
         *([">count", "depth", ">memory"] if kind == "class" else ["depth", ">memory", ">bytes"]),
-        *(">step\np95", ">device\nwire", ">server\nwait"),
+        *(">step\np50–p95", ">device\nwire", ">server\nwait"),
         title=f"{made.model} on {made.fleet}: {made.devices:,} client{'s' * (made.devices != 1)}",
         caption=caption + OF_CLASSES * (kind == "class"),
     )
@@ -90,7 +90,8 @@ def _cells(row: Row, blocks: int, fields: Sequence[str]) -> tuple[str, ...]:
         f"[dim]of {format_bytes(entry.memory_limit_bytes)}[/]",
         f"↑{format_bytes(row.mean('up_bytes_per_step'))}\n"
         f"↓{format_bytes(row.mean('down_bytes_per_step'))}",
-        f"[bold]{seconds(row.mean('step_seconds'))}[/]\n{seconds(row.most('p95_step_seconds'))}",
+        f"[bold]{seconds(row.mean('step_seconds'))}[/]\n{seconds(row.mean('p50_step_seconds'))}–"
+        f"{seconds(row.most('p95_step_seconds'))}",
         f"{seconds(row.mean('device_seconds'))}\n{seconds(row.mean('wire_seconds'))}",
         f"{seconds(row.mean('server_seconds'))}\n{seconds(row.mean('wait_seconds'))}",
     )
