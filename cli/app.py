@@ -19,6 +19,7 @@ from . import (
     export,
     fleet,
     limits,
+    pilot,
     plan,
     predict,
     probe,
@@ -108,6 +109,7 @@ app.command()(whatif.whatif)
 app.command()(roi.roi)
 app.command()(spend.spend)
 app.command()(limits.limits)
+app.command()(pilot.pilot)
 app.command()(train.train)
 app.command()(compare.compare)
 app.command()(tune.tune)

@@ -11,6 +11,7 @@ from typer.testing import Result
 PLAN = "plan fleet.yaml --profile profile.json"
 WHATIF = "whatif fleet.yaml --profile profile.json"
 ROI = "roi fleet.yaml --profile profile.json"
+PILOT = "pilot fleet.yaml --profile profile.json"
 TRAIN = "train plan.yaml --data rows.csv -o out"
 
 # command, exit code, what the message says
@@ -48,6 +49,11 @@ COMMANDS = {
     "what-if of a huge batch": (f"{WHATIF} --batch 9999", 5, ["9,999", "1,600 samples"]),
     "no fleet to limit": ("limits no.yaml --profile profile.json", 3, ["no.yaml"]),
     "no model to try": ("limits fleet.yaml --base tiny-9", 6, ["tiny-9"]),
+    "pilot of nothing": ("pilot", 5, ["--checklist", "neither"]),
+    "pilot of no checklist": ("pilot --checklist no.json", 3, ["no.json: no such file"]),
+    "checklist of another kind": ("pilot --checklist plan.yaml", 5, ["plan.yaml"]),
+    "measured of no number": (f"{PILOT} --measured all.lost=few", 5, ["--measured", "ID=NUMBER"]),
+    "measured of no figure": (f"{PILOT} --measured all.x=1", 5, ["'all.x'", "all.lost"]),
     "drop of nobody": (f"{WHATIF} --drop kind=bord", 6, ["--drop", "'bord'", "board"]),
     "add of no device": (f"{WHATIF} --add 2:toaster", 6, ["--add", "'toaster'"]),
     "server of no number": (f"{WHATIF} --servers many", 5, ["--servers", "number"]),
