@@ -145,6 +145,7 @@ def compare(
         test_samples=test_samples,
         steps=steps,
         scenario=scenario,
+        folder=output,
     )
     more: dict[str, object] = {"bfloat16": bfloat16}
     if evaluate_every is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -158,18 +158,18 @@ def common_ground(
     test_samples: int | None,
     steps: int | None,
     scenario: Path | None,
+    folder: Path,
 ) -> Ground:
-    """Read the fleet and the data, and plan. Raises what those raise."""
+    """Read the fleet and the data, and plan. The plan is kept in `folder`, so that the same command
+    finds its results again. Raises what those raise."""
     from ..catalog.progress import no_progress
     from ..planner.names import member_names
     from ..planner.resolve import read_fleet
-    from ..planner.solve import Wanted
     from ..runtime.comparison.cell import DataOrder
     from ..runtime.comparison.study import members_of
     from ..runtime.data import load_data, parse_columns
     from ..runtime.partition import columns_read
     from ..runtime.scenario import Scenario, read_scenario
-    from . import plan_search
     from .plan_profiles import profiles_of
 
     resolved = read_fleet(fleet)
@@ -185,7 +185,7 @@ def common_ground(
         rows = load_data(data, names, no_progress, first.settings.task)
     clients = [name for client in resolved.clients for name in member_names(client)]
     happens = read_scenario(scenario, clients) if scenario else Scenario()
-    plan = plan_search.search(strategy, profiles, resolved, Wanted())
+    plan = _kept_plan(folder, strategy, profiles, resolved)
     members = members_of(plan, resolved)
     return Ground(
         members=members,
@@ -203,6 +203,30 @@ def common_ground(
         scenario=happens,
         steps=steps or plan.steps_per_client,
     )
+
+
+def _kept_plan(
+    folder: Path,
+    strategy: StrategyName,
+    profiles: Mapping[int, Profile],
+    fleet: ResolvedFleet,
+) -> Plan:
+    """The plan of an earlier command for the same fleet and profiles, or a new one: of plans that
+    are equally good, a search may find any."""
+    from ..catalog.files import content_hash, write_contract
+    from ..planner.plan import read_plan
+    from ..planner.solve import Wanted
+    from . import plan_search
+
+    path = folder / f"plan-{strategy}.yaml"
+    hashes = {batch: content_hash(profile) for batch, profile in profiles.items()}
+    if path.exists():
+        kept = read_plan(path)
+        if (kept.fleet_hash, kept.profile_hashes) == (content_hash(fleet), hashes):
+            return kept
+    made = plan_search.search(strategy, profiles, fleet, Wanted())
+    write_contract(made, path)
+    return made
 
 
 def check_algorithms(names: Sequence[str], chosen: dict[str, object]) -> None:

@@ -76,6 +76,7 @@ def tune(
         test_samples=test_samples,
         steps=steps,
         scenario=None,
+        folder=output,
     )
     from ..runtime.comparison import tuning
     from .compare_run import complete

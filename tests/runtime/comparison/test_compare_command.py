@@ -66,9 +66,21 @@ def test_a_table_that_grows(typed: Type, monkeypatch: pytest.MonkeyPatch, tmp_pa
     again = typed(f"{COMPARE} --seeds 2 --algorithms flexp-sfl,local --json")
     assert again.exit_code == 0, again.output
     assert ran == ["local 0", "flexp-sfl 1", "local 1"]
+    assert "planning" not in again.stderr
     table = json.loads(again.stdout)
     assert [row["label"] for row in table["rows"]] == ["flexp-sfl", "local"]
     assert table["rows"][1]["personal_difference"]["seeds"] == 2
+
+
+def test_another_fleet_is_planned_anew(typed: Type, tmp_path: Path) -> None:
+    line = f"{COMPARE} --seeds 1 --algorithms flexp-sfl --steps 1"
+    assert typed(line).exit_code == 0
+    before = (tmp_path / "compare" / "plan-optimized.yaml").read_text()
+    (tmp_path / "fleet.yaml").write_text(FLEET.replace("max_depth: 2", "min_depth: 3"))
+    assert typed(line).exit_code == 0
+    after = (tmp_path / "compare" / "plan-optimized.yaml").read_text()
+    assert after != before
+    assert len(list((tmp_path / "compare" / "cells").iterdir())) == 2
 
 
 def test_an_interrupted_study_goes_on(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,4 +196,4 @@ def test_bad_input(typed: Type, tmp_path: Path, case: str) -> None:
     assert done.exit_code == code, done.output
     told = " ".join(done.stderr.split())
     assert [word for word in says if word not in told] == []
-    assert not (tmp_path / "compare").exists()
+    assert not (tmp_path / "compare" / "cells").exists()
