@@ -12,8 +12,8 @@ read and write the same messages in fp32, one client's after the other's but for
 Times come from one process, in which the three take turns, a step each, so that other programs
 disturb all alike: the fastest step of each, and the median ratio of the steps of one turn. Memory
 comes from a process for each: the peak with the allocator pinned as on a device, beside that of the
-same process once a small model was trained and dropped; pinned, large tensors cost page faults, so
-times are taken without.
+same process once a small model was trained and dropped, which loads the code of libraries; pinned,
+large tensors cost page faults, so times are taken without.
 "computed" is the backbone's weights, each client's adapters (weights, two moments, gradient),
 activations as the profile gives them, and four messages: two received, two kept.
 """
@@ -199,7 +199,7 @@ def peak_bytes(case: Case) -> int:
 
     start(case)
     make = MAKERS[case.variant]
-    small = Case(**{**asdict(case), "clients": 2, "blocks": 5})
+    small = Case(**{**asdict(case), "clients": 2, "blocks": 5, "length": 128})
     train(make(small), small, range(WARM))
     before = resident_bytes()
     train(make(case), case, range(WARM + 1))

@@ -9,6 +9,7 @@ products.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..catalog.models.lora import LoraLinear, LoraStack, routed
+from .frozen_products import FrozenProducts
 from .middle import Middle
 
 Weights = Mapping[str, tuple[Tensor, ...]]
@@ -94,7 +96,8 @@ class JointPass:
         for span, members in segments([crossing.span for crossing in self.crossings]):
             crossings = [self.crossings[i] for i in members]
             calls = middle.recipe(_joint_masks(crossings, length), _joint_shapes(crossings, length))
-            with routed(self._routes(linears, span, members)):
+            fast = FrozenProducts() if len(self.crossings) > 1 else nullcontext()
+            with routed(self._routes(linears, span, members)), fast:
                 rows = middle.run(_joint([now[i] for i in members]), span, calls)
             for i, own in zip(members, rows.chunk(len(members)), strict=True):
                 now[i] = own
