@@ -55,7 +55,7 @@ def _named(row: Row, meanings: Meanings, budget: float | None) -> Spec[Link]:
     known = "-".join(name.lower().replace("_", " ").split())
     if known not in link_names():
         error = UnknownNameError("link", name, link_names(), row.where("link"))
-        error.hint += f" Say which with --link '{name}=LINK' (flexp catalog links)"
+        error.hint += f"; say which with --link '{name}=LINK' (flexp catalog links)"
         raise error
     if budget is None:
         return Spec(known)

@@ -112,7 +112,7 @@ def _type(row: Row, named: str, text: str) -> DeviceType:
         [entry.name for entry in chips] or _close(text, types),
         row.where(named),
     )
-    error.hint += f" Say which with --device '{row.text(named)}=TYPE' (flexp catalog devices)"
+    error.hint += f"; say which with --device '{row.text(named)}=TYPE' (flexp catalog devices)"
     raise error
 
 

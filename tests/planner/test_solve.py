@@ -136,7 +136,7 @@ def test_no_plan_in_time(
 
 
 @settings(max_examples=12, deadline=None)
-@given(random_fleets(), st.randoms(use_true_random=False))
+@given(random_fleets(max_clients=4), st.randoms(use_true_random=False))
 def test_the_order_of_clients_changes_nothing(case, random) -> None:  # type: ignore[no-untyped-def]
     profile, made = case
     plan = plan_or_none(profile, made)
@@ -150,7 +150,7 @@ def test_the_order_of_clients_changes_nothing(case, random) -> None:  # type: ig
 
 
 @settings(max_examples=12, deadline=None)
-@given(random_fleets(), st.data())
+@given(random_fleets(max_clients=3), st.data())
 def test_more_memory_never_hurts(case, data) -> None:  # type: ignore[no-untyped-def]
     profile, made = case
     plan = plan_or_none(profile, made)
@@ -177,7 +177,7 @@ def test_more_memory_never_hurts(case, data) -> None:  # type: ignore[no-untyped
 
 
 @settings(max_examples=12, deadline=None)
-@given(random_fleets(), st.sampled_from([0.25, 2.0, 1024.0]))
+@given(random_fleets(max_clients=3), st.sampled_from([0.25, 2.0, 1024.0]))
 def test_a_faster_clock_changes_seconds_only(case, factor) -> None:  # type: ignore[no-untyped-def]
     """Every speed times a power of two and every time divided by it: exact in floating point."""
     profile, made = case
