@@ -16,6 +16,9 @@ DIFFERENCE = 1e-4
 """Relative step of the levels by which slopes are taken."""
 OWN_MATTERS = 0.03
 """Of the width of a box's links: what a client itself adds is not worth a closer look below."""
+STRAY = 1e-6
+"""Relative distance by which lines keep off the curves, which come from a table and are straight
+between its points."""
 OWN_ROUNDS = 3
 """Each brings what a client itself adds to the links closer to what it is in the box."""
 SAME = 1e-9
@@ -121,9 +124,9 @@ class Box:
         """What choices with these levels and uses keep, drawn so that a Lagrangian over the box is
         least at a corner.
 
-        Step times and shares bend one way within a box, so the lower one of such a function and its
-        tangent at the middle lies below it in all of the box when taken at the corners. Transfers
-        are convex in the links' use.
+        Step times and shares without a kink bend one way within a box, so the lower one of such a
+        function and its tangent at the middle lies below it in all of the box when taken at the
+        corners; of others the least in the box is taken. Transfers are convex in the links' use.
         """
         fast = self._lines(self.fast, point.level)
         slow = fast if self.slow is self.fast else self._lines(self.slow, point.level)
@@ -189,10 +192,39 @@ class Box:
             (value, middle + towards * (beyond - middle))
             for value, middle, beyond in zip(here, there, further, strict=True)
         ]
+        least, most = self._edges[id(program)]
+        smooth = self._smooth[id(program)]
         return _Lines(
-            tuple(np.minimum(value, line) for value, line in values),
-            tuple(np.maximum(value, line) for value, line in values),
+            tuple(
+                np.where(smooth, np.minimum(*pair) * (1 - STRAY), edge)
+                for pair, edge in zip(values, least, strict=True)
+            ),
+            tuple(
+                np.where(smooth, np.maximum(*pair) * (1 + STRAY), edge)
+                for pair, edge in zip(values, most, strict=True)
+            ),
         )
+
+    @cached_property
+    def _smooth(self) -> dict[int, BoolArray]:
+        """Of `fast` and `slow`, bool[N]: whether a column's curves have no kink in the box."""
+        return {
+            id(program): program.smooth(self.low.level, self.high.level) for program in self._ends
+        }
+
+    @cached_property
+    def _edges(self) -> dict[int, tuple[_Curves, _Curves]]:
+        """Of `fast` and `slow`: the least and the most of each curve in the box, which rise or fall
+        with the level."""
+        found = {}
+        for program in self._ends:
+            low, high = _curves(program, self.low.level), _curves(program, self.high.level)
+            found[id(program)] = (low[0], *high[1:]), (high[0], *low[1:])
+        return found
+
+    @property
+    def _ends(self) -> tuple[Program, Program]:
+        return self.fast, self.slow
 
     @cached_property
     def _tangents(self) -> dict[int, tuple[_Curves, _Curves]]:
@@ -202,7 +234,7 @@ class Box:
                 _curves(program, self.middle),
                 _curves(program, self.middle * (1 + DIFFERENCE)),
             )
-            for program in (self.fast, self.slow)
+            for program in self._ends
         }
 
 

@@ -32,11 +32,11 @@ import numpy as np
 
 from .relaxation import Relaxation
 from .simulate import JITTER, Workload
-from .solver.problem import FloatArray, IntArray
+from .solver.problem import BoolArray, FloatArray, IntArray
 
 REGULARITY = 10.0
 """How much more regular than open arrivals a small fleet is; fitted."""
-TABLE = 2000
+TABLE = 20_000
 """Points of the relation between wait and utilisation."""
 LEVEL_TOLERANCE = 1e-9
 ROUNDS = 200
@@ -100,6 +100,15 @@ def at_level(demand: Demand, level_seconds: float, workers: int) -> Steps:
     utilisation = _utilisation(demand, level_seconds, workers)
     seconds = _unloaded(demand) + _waited(demand, level_seconds, utilisation, workers)
     return Steps(seconds, _share(demand.server_seconds, workers * utilisation * seconds))
+
+
+def bend_one_way(
+    demand: Demand, low_seconds: float, high_seconds: float, workers: int
+) -> BoolArray:
+    """bool[N]: whether neither the share nor the utilisation reaches 1 from one level to the other,
+    where the curves of T and h have a kink."""
+    below = at_level(demand, low_seconds, workers).share < 1
+    return below & (_utilisation(demand, high_seconds, workers) < 1)
 
 
 def _unloaded(demand: Demand) -> FloatArray:
