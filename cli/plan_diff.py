@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import NonNegativeInt, PositiveInt
 
 from ..catalog.files import Contract
-from ..planner.plan import ClientPlan, Plan
+from ..planner.plan import ClientPlan, Plan, round_seconds
 from . import render
 from .plan_display import figure, seconds
 
@@ -127,6 +127,8 @@ def _figures(old: Plan, new: Plan) -> Iterator[Figure]:
         ]
         yield Figure(name=name, unit=unit, old=values[0], new=values[1])
     for title, unit, of in (
+        ("mean round", "s", _mean_round),
+        ("slowest round", "s", lambda plan: max(_rounds(plan), default=0.0)),
         ("clients", "", lambda plan: plan.devices),
         ("absent", "", lambda plan: sum(away.count for away in plan.absent)),
         ("server memory", "bytes", lambda plan: sum(s.peak_memory_bytes for s in plan.servers)),
@@ -134,6 +136,15 @@ def _figures(old: Plan, new: Plan) -> Iterator[Figure]:
         ("fullest link", "share", lambda plan: max(s.link_utilisation for s in plan.servers)),
     ):
         yield Figure(name=title, unit=unit, old=of(old), new=of(new))
+
+
+def _rounds(made: Plan) -> list[float]:
+    return [round_seconds(entry, made) for entry in made.clients]
+
+
+def _mean_round(made: Plan) -> float:
+    total = sum(e.count * one for e, one in zip(made.clients, _rounds(made), strict=True))
+    return total / made.devices if made.devices else 0.0
 
 
 def show(found: PlanDiff) -> None:
@@ -146,7 +157,9 @@ def show(found: PlanDiff) -> None:
         table.add_row(one.name, _text(one.old, one.unit), _text(one.new, one.unit), _share(one))
     to.print(table)
     changed = sum(change.count for change in found.changes)
-    to.print(f"\n{changed:,} clients change, {found.unchanged:,} stay as they are")
+    some = "1 client changes" if changed == 1 else f"{changed:,} clients change"
+    stay = "stays as it is" if found.unchanged == 1 else "stay as they are"
+    to.print(f"\n{some}, {found.unchanged:,} {stay}")
 
 
 def change_table(found: PlanDiff) -> Table:

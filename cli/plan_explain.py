@@ -251,10 +251,15 @@ def _choice_text(
         for name, change in found.change.items()
     )
     was, now = before.predicted.step_seconds, found.client.predicted.step_seconds
+    better = "; better than the plan, within its gap" if _main_change(found) < 0 else ""
     return (
         f"{what}: {changes}; its step {seconds(was)} > {seconds(now)} s, the others' together "
-        f"{_signed(found.others_seconds, 's')}"
+        f"{_signed(found.others_seconds, 's')}{better}"
     )
+
+
+def _main_change(found: Choice) -> float:
+    return next(iter(found.change.values()), 0.0)
 
 
 def _signed(change: float, unit: str) -> str:
@@ -264,7 +269,7 @@ def _signed(change: float, unit: str) -> str:
 
 def _share(change: float, after: float) -> str:
     before = after - change
-    return f" ({change / abs(before):+.1%})" if before else ""
+    return f" ({100 * change / abs(before):+.3g}%)" if before else ""
 
 
 def _absent(found: AbsentExplanation) -> Iterator[tuple[str, str]]:

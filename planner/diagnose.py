@@ -12,9 +12,10 @@ from ..errors import InfeasibleError
 from ..profiler.profile import Profile
 from .change import Change
 from .client_groups import group_clients
-from .elastic import least_excess
+from .elastic import Excess, least_excess
 from .fleet import ResolvedClient, ResolvedFleet
 from .oracle import Oracle
+from .predict import C7
 from .shared import diagnose_shared, leave_out
 from .solver.clock import Clock
 from .stuck import Group, Stuck
@@ -25,6 +26,8 @@ LARGE = 2000
 """Entries of a fleet for which one change of each group is named, and all are tried together."""
 PATIENCE = (1.0, 1.01, 1.03, 1.1, 1.3, 2.0)
 """By which a deadline is lengthened further, as waiting at the server asks for."""
+
+ENDED = "the time ended before it was found what would be enough"
 
 Option = tuple[Change, ...]
 """Changes that are enough together."""
@@ -94,10 +97,18 @@ class _Doctor:
         hidden = {name for group in unseen for name in group.names}
         kept = tuple(client for client in fleet.clients if client.name not in hidden)
         fleet = fleet.model_copy(update={"clients": kept})
-        remedies = [Remedy(g.who, doctor.remedies(g)) for g in groups[:SHOWN]]
+        try:
+            return self._with_remedies(fleet, doctor, groups[:SHOWN], reasons)
+        except TimeoutError:
+            return Diagnosis((*reasons, ENDED), ())
+
+    def _with_remedies(
+        self, fleet: ResolvedFleet, doctor: Stuck, groups: Sequence[Group], reasons: list[str]
+    ) -> Diagnosis:
+        remedies = [Remedy(g.who, doctor.remedies(g)) for g in groups]
         if len(fleet.clients) > LARGE:
             remedies = [Remedy(remedy.who, remedy.options[:1]) for remedy in remedies]
-        for index, group in enumerate(groups[:SHOWN] if len(fleet.clients) <= LARGE else ()):
+        for index, group in enumerate(groups if len(fleet.clients) <= LARGE else ()):
             others = remedies[:index] + remedies[index + 1 :]
             base = fleet
             for other in others:
@@ -127,7 +138,17 @@ class _Doctor:
     def shared(self, fleet: ResolvedFleet) -> Diagnosis:
         program = self.oracle.program(fleet)
         assert program is not None
-        oracle, excess = self.oracle, least_excess(program)
+        excess = least_excess(program)
+        try:
+            return self._shared(fleet, excess)
+        except TimeoutError:
+            labels = list(dict.fromkeys(name.partition("[")[0] for name in excess.rows))
+            labels += [C7] if excess.deadline > 1 else []
+            reason = f"the fleet's shared limits can't be kept together ({', '.join(labels)})"
+            return Diagnosis((reason, ENDED), ())
+
+    def _shared(self, fleet: ResolvedFleet, excess: Excess) -> Diagnosis:
+        oracle = self.oracle
         found = diagnose_shared(
             fleet, excess, oracle.seems_possible, oracle.has_plan, tuple(self.profiles)
         )

@@ -37,21 +37,27 @@ SAMPLED = 300
 
 
 class Oracle:
-    """Answers within the time of `clock`; after that every answer is no."""
+    """Its questions raise TimeoutError after the time of `clock`."""
 
     def __init__(self, profiles: Mapping[int, Profile], clock: Clock) -> None:
         self.profiles, self.clock = profiles, clock
 
     def seems_possible(self, fleet: ResolvedFleet) -> bool:
         """Whether a choice is soon found; there is no proof in a no."""
+        self._in_time()
         program = self.program(fleet)
-        if program is None or self.clock.over():
+        if program is None:
             return False
         try:
             any_choice(program, self.clock.part(QUICK_SECONDS))
         except TimeoutError:
+            self._in_time()
             return False
         return True
+
+    def _in_time(self) -> None:
+        if self.clock.over():
+            raise TimeoutError
 
     def program(self, fleet: ResolvedFleet) -> Program | None:
         """Of a sample; None where a client has no variant that keeps its own limits."""
@@ -91,6 +97,7 @@ class Oracle:
             try:
                 choice = any_choice(program, self.clock.part(QUICK_SECONDS))
             except TimeoutError:
+                self._in_time()
                 return None
             away: dict[str, int] = {}
             for run in runs(choice.program, choice.x, task.clients.count):
@@ -106,13 +113,13 @@ class Oracle:
     def _plan(
         self, fleet: ResolvedFleet, objective: str, seconds: float, prove: bool
     ) -> Plan | NoPlan | None:
+        self._in_time()
         limit = min(seconds, self.clock.left())
-        if limit <= 0 or self.clock.over():
-            return None
         wanted = Wanted(
             objective=objective, time_limit_seconds=limit, stop=self.clock.over, prove=prove
         )
         try:
             return find_plan(self.profiles, fleet, wanted)
         except FlexpError:
+            self._in_time()
             return None

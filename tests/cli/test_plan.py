@@ -174,6 +174,8 @@ def test_diff_by_member(plan: Plan) -> None:
     assert found.unchanged == 6
     devices = next(figure for figure in found.figures if figure.name == "clients")
     assert (devices.old, devices.new) == (9, 8)
+    longest = next(figure for figure in found.figures if figure.name == "slowest round")
+    assert (longest.old, longest.new) == (0.335, 0.335)
 
 
 def test_diff_command(typed: Type, folder: Path) -> None:

@@ -314,5 +314,11 @@ def test_large_fleets_get_one_change_a_group(profile: Profile) -> None:
 def test_nothing_is_tried_after_the_time(profile: Profile) -> None:
     made, _, _ = SHARED["server memory"]
     diagnosis = diagnose({16: profile}, made, (), Clock(0.0))
-    assert diagnosis.reasons == ("the fleet's shared limits can't be kept together",)
+    first, ended = diagnosis.reasons
+    assert first == "the fleet's shared limits can't be kept together (C4_server_memory)"
+    assert ended.startswith("the time ended")
+    assert diagnosis.remedies == ()
+    made, _, _ = CLIENTS["memory"]
+    diagnosis = diagnose({16: profile}, made, made.clients, Clock(0.0))
+    assert [reason.split(" ")[0] for reason in diagnosis.reasons] == ["tab", "the"]
     assert diagnosis.remedies == ()
