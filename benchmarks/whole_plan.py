@@ -31,6 +31,7 @@ from flexp.planner.solver.clock import Clock
 from flexp.planner.value import DEFAULT_CURVE
 from flexp.profiler.cache import cached_profile
 from flexp.profiler.profile import Profile, ProfileSettings
+
 from planner import Stopwatch, devices, peak_memory_bytes, pulp_model
 
 MODEL, SETTINGS = "smollm2-360m", ProfileSettings(batch=8, length=128)
