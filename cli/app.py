@@ -26,6 +26,7 @@ from . import (
     profile,
     quickstart,
     render,
+    report,
     roi,
     runs,
     schema,
@@ -110,6 +111,7 @@ app.command()(roi.roi)
 app.command()(spend.spend)
 app.command()(limits.limits)
 app.command()(pilot.pilot)
+app.command()(report.report)
 app.command()(train.train)
 app.command()(compare.compare)
 app.command()(tune.tune)
