@@ -19,7 +19,7 @@ from .promise import bottleneck, prediction, server_plan
 from .value import DEFAULT_CURVE, ValueCurve
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Changed:
     """A plan in which one device does something else. Its `objectives` are left out: it is nobody's
     best plan."""
@@ -29,11 +29,13 @@ class Changed:
     """The device that is changed."""
     values: tuple[float, ...]
     """Of the objectives of the plan before."""
+    broken: tuple[Violation, ...] | None = None
+    """None: not checked yet."""
 
 
 class WhatIf:
-    """Changes to single devices of one plan. Figures are those of `planner/promise.py`, limits
-    those of `planner/checker.py`."""
+    """Changes to single devices of one plan, each computed once. Figures are those of
+    `planner/promise.py`, limits those of `planner/checker.py`."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class WhatIf:
         self.main = next(i for i, found in enumerate(plan.objectives) if found.name != ABSENT)
         """Which objective changes are weighed by: the first that is about those who take part."""
         policy, first = fleet.policy, next(iter(profiles.values()))
+        self.changes: dict[tuple[int, Variant, str], Changed] = {}
         self.backbone = server_backbone_bytes(
             first, policy.server_side, heads=policy.labels_may_leave
         )
@@ -65,6 +68,12 @@ class WhatIf:
 
     def at(self, index: int, variant: Variant, server: str) -> Changed:
         """The first device of the plan's entry `index` with this variant at this machine."""
+        key = (index, variant, server)
+        if key not in self.changes:
+            self.changes[key] = self._at(index, variant, server)
+        return self.changes[key]
+
+    def _at(self, index: int, variant: Variant, server: str) -> Changed:
         entry = self.plan.clients[index]
         steps = round(steps_of(variant, self.fleet.policy, self.menu.round_samples))
         placement = variant.placement
@@ -113,9 +122,12 @@ class WhatIf:
         predicted = machine_load(self.machines[name], guests).predicted
         return (predicted.up_utilisation, predicted.down_utilisation) if predicted else (0.0, 0.0)
 
-    def broken(self, changed: Changed) -> list[Violation]:
+    def broken(self, changed: Changed) -> Sequence[Violation]:
         """Every limit that the changed plan breaks, by the checker."""
-        return list(violations(changed.plan, self.profiles, self.fleet, self.curve))
+        if changed.broken is None:
+            found = violations(changed.plan, self.profiles, self.fleet, self.curve)
+            changed.broken = tuple(found)
+        return changed.broken
 
     def alone(self, client: ResolvedClient, variant: Variant, of: ClientPlan) -> float:
         """The main objective's share of one device, were its wait that of `of` and nothing else
