@@ -20,7 +20,7 @@ def export(
 
     Base weights, adapter and head become one: config.json, model.safetensors, tokenizer.
     """
-    from ..runtime.export_merged import check_empty, export_merged, loading
+    from ..runtime.export_merged import check_empty, export_merged
 
     check_empty(output)
     with render.spinner("merging base weights and adapter"):
@@ -28,6 +28,6 @@ def export(
         from ..runtime.merge import load_merged
 
         merged = load_merged(run, client, model, no_progress)
-        export_merged(merged, output)
+        how = export_merged(merged, output)
     render.note(f"wrote {output}")
-    typer.echo(loading(merged, output))
+    typer.echo(how)

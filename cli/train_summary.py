@@ -67,7 +67,7 @@ def _lines(summary: Summary, folder: Path) -> Iterator[str]:
         f"planned fleet   {format_seconds(summary.fleet_seconds)} until the slowest client is "
         "done, without queueing"
     )
-    yield f"clients         {folder / 'clients'}/*: what each takes away, a PEFT adapter and a head"
+    yield f"clients         {folder / 'clients'}/*: what each takes away"
     yield f"figures         {folder / 'summary.json'}, {folder / 'metrics.jsonl'}"
     first = next(iter(summary.clients))
     if summary.task == "classification":

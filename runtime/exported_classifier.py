@@ -1,11 +1,11 @@
-"""A text classifier trained by flexp, in code that needs transformers and nothing else.
+"""A classifier trained by flexp, in code that needs transformers and nothing else.
 
 `flexp export` copies this file beside the weights, and transformers runs it:
 
     AutoModelForSequenceClassification.from_pretrained(FOLDER, trust_remote_code=True)
 
-The model is a transformer without its own pooler, the mean over the unmasked tokens scaled to
-length sqrt(H), and one linear layer.
+The model is a transformer without its own pooler, the mean over the unmasked tokens or patches,
+scaled to length sqrt(H), and one linear layer; or that layer on every token.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 class FlexpClassifierConfig(PretrainedConfig):
     """`backbone` is the transformer's own configuration, `width` what its last layer returns, and
-    `backbone_arguments` what AutoModel takes beside it."""
+    `backbone_arguments` what AutoModel takes beside it, and `per_token` says that every token has a
+    class."""
 
     model_type = "flexp_classifier"
     sub_configs = {"backbone": AutoConfig}  # noqa: RUF012
@@ -29,6 +30,7 @@ class FlexpClassifierConfig(PretrainedConfig):
     backbone: Any = None
     width: int = 1
     backbone_arguments: dict[str, Any] | None = None
+    per_token: bool = False
 
     def __post_init__(self, **more: Any) -> None:
         if isinstance(self.backbone, dict):
@@ -52,15 +54,23 @@ class FlexpClassifier(PreTrainedModel):
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        pixel_values: Tensor | None = None,
         labels: Tensor | None = None,
         **inputs: Any,
     ) -> SequenceClassifierOutput:
-        hidden_BTH = self.backbone(
-            input_ids=input_ids, attention_mask=attention_mask, **inputs
-        ).last_hidden_state
-        logits_BC = self.head(_mean_pool(hidden_BTH, attention_mask))
-        loss = None if labels is None else F.cross_entropy(logits_BC.float(), labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits_BC)
+        given = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "pixel_values": pixel_values,
+        }
+        inputs |= {name: value for name, value in given.items() if value is not None}
+        hidden_BTH = self.backbone(**inputs).last_hidden_state
+        per_token = self.config.per_token
+        logits = self.head(hidden_BTH if per_token else _mean_pool(hidden_BTH, attention_mask))
+        loss = None
+        if labels is not None:
+            loss = F.cross_entropy(logits.float().flatten(0, -2), labels.flatten())
+        return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
 def _mean_pool(h_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:

@@ -34,6 +34,20 @@ class ImageBatcher(Batcher):
         self.mean_C = np.array(said.get("image_mean", PLAIN), dtype=np.float32)
         self.deviation_C = np.array(said.get("image_std", PLAIN), dtype=np.float32)
 
+    def preprocessor(self) -> dict[str, Any]:
+        """The same, as a preprocessor_config.json for transformers."""
+        return {
+            "image_processor_type": "ViTImageProcessor",
+            "do_resize": True,
+            "size": {"height": self.height, "width": self.width},
+            "resample": 3,
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": self.mean_C.tolist(),
+            "image_std": self.deviation_C.tolist(),
+        }
+
     def encode(self, rows: tuple[Row, ...], classes: tuple[str, ...]) -> Encoded:
         index = {label: number for number, label in enumerate(classes)}
         paths = [self.folder / row.text for row in rows]

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from ..catalog.files import read_contract
 from ..catalog.models.build import load_model
 from ..catalog.models.entry import checkpoint_folder
-from ..catalog.models.heads import CausalLM, Classifier, TokenClassifier
+from ..catalog.models.heads import TaskModel
 from ..catalog.models.lora import SCALE
 from ..catalog.progress import Progress
-from ..errors import MissingFileError, RunError, UnknownNameError, UnsupportedModelError
+from ..errors import MissingFileError, RunError, UnknownNameError
 from ..planner.plan import Plan, read_plan
 from .assemble import check_model
 from .batches import Batcher
 from .export import ADAPTER, HEAD, PREFIX, WEIGHTS
+from .image_batches import ImageBatcher
 from .records import Summary, TrainSettings
 from .run_folder import CLIENTS, PLAN, SETTINGS, completed, resume_command
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Merged:
     client: str
-    model: Classifier | CausalLM
+    model: TaskModel
     config: PretrainedConfig
     """The base model's own."""
     batcher: Batcher
@@ -45,11 +46,9 @@ def load_merged(run: Path, client: str, model: str | None, progress: Progress) -
     """The model that `client` took away from a complete run; `model` says where the base weights
     are, if not where the run found them.
 
-    Raises MissingFileError, RunError (not complete), UnknownNameError (no such client), PlanError
-    (another model) or UnsupportedModelError (another task).
+    Raises MissingFileError, RunError (not complete), UnknownNameError (no such client) or PlanError
+    (another model).
     """
-    from transformers import AutoTokenizer
-
     plan, settings, summary = _read(run)
     if client not in summary.clients:
         raise UnknownNameError("client", client, sorted(summary.clients), f"{run}: ")
@@ -58,19 +57,12 @@ def load_merged(run: Path, client: str, model: str | None, progress: Progress) -
     folder = checkpoint_folder(base, progress)
     bare = plan.settings.model_copy(update={"labels": len(summary.classes), "method": "head"})
     whole = load_model(folder, config, bare)
-    adapter = run / CLIENTS / client
-    if isinstance(whole, TokenClassifier) or whole.root.main_input_name != "input_ids":
-        raise UnsupportedModelError(
-            f"{run}: flexp merges models that classify or continue texts, this run is of "
-            f"{plan.settings.task}",
-            f"load {adapter} with peft: the adapter, and the head beside it",
-        )
-    _take(whole, adapter)
+    _take(whole, run / CLIENTS / client)
     return Merged(
         client=client,
         model=whole.eval(),
         config=config,
-        batcher=Batcher(AutoTokenizer.from_pretrained(folder), plan.settings.length),
+        batcher=_batcher(folder, whole, plan.settings.length),
         classes=summary.classes,
         plan=plan,
         settings=settings,
@@ -78,7 +70,17 @@ def load_merged(run: Path, client: str, model: str | None, progress: Progress) -
     )
 
 
-def _take(whole: Classifier | CausalLM, folder: Path) -> None:
+def _batcher(folder: Path, whole: TaskModel, length: int) -> Batcher:
+    """For new texts or images."""
+    from transformers import AutoTokenizer
+
+    backbone: Any = whole.backbone
+    if backbone.main_input_name == "pixel_values":
+        return ImageBatcher(folder, backbone.config, Path())
+    return Batcher(AutoTokenizer.from_pretrained(folder), length)
+
+
+def _take(whole: TaskModel, folder: Path) -> None:
     """Put what the client took away in place."""
     if (folder / ADAPTER).exists():
         merge(whole.root, safetensors.torch.load_file(folder / ADAPTER))

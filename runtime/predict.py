@@ -8,7 +8,6 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 
 from ..catalog.files import Contract
-from ..catalog.models.heads import Classifier
 from ..errors import FieldError, UnsupportedModelError
 from .data import Row
 from .label_prior import Mode, prior_of_counts
@@ -44,10 +43,11 @@ def predict(merged: Merged, rows: Sequence[Row], mode: Mode | None = None) -> Pr
     Raises UnsupportedModelError for a model without classes, FieldError for a mode that makes no
     difference.
     """
-    if not isinstance(merged.model, Classifier):
+    if merged.plan.settings.task != "classification":
         raise UnsupportedModelError(
-            f"{merged.client}: its model continues texts and has no classes to predict",
-            "write it with `flexp export`, and generate with transformers",
+            f"{merged.client}: its model is for {merged.plan.settings.task}; flexp predicts "
+            "classes of texts",
+            "write it with `flexp export`, and use it with transformers",
         )
     if mode is not None and not merged.settings.label_prior:
         raise FieldError(

@@ -22,6 +22,7 @@ from flexp.profiler.profile import ProfileSettings
 from flexp.runtime.batches import Encoded
 from flexp.runtime.data import Row, TextData, load_data
 from flexp.runtime.export_merged import export_merged
+from flexp.runtime.exported_classifier import FlexpClassifier
 from flexp.runtime.image_batches import ImageBatcher
 from flexp.runtime.merge import load_merged
 from flexp.runtime.predict import predict
@@ -99,7 +100,7 @@ def test_next_tokens(tmp_path: Path, heads: str) -> None:
         torch.testing.assert_close(whole(**inputs).logits, expected, rtol=1e-4, atol=1e-4)
         before = load_model(base, load_config(str(base)), plan.settings)(inputs)
     assert (expected - before).abs().max() > 1e-3
-    with pytest.raises(UnsupportedModelError, match="no classes to predict"):
+    with pytest.raises(UnsupportedModelError, match="its model is for causal-lm"):
         predict(merged, data.rows[:1])
 
 
@@ -150,8 +151,11 @@ def test_tags_of_words(tmp_path: Path, heads: str) -> None:
         assert client.after.personal > client.before.personal
     head = safetensors.torch.load_file(tmp_path / "run" / "clients" / "cy" / "head.safetensors")
     assert head["weight"].shape == (3, 32)
-    with pytest.raises(UnsupportedModelError, match="this run is of token-classification"):
-        load_merged(tmp_path / "run", "cy", None, no_progress)
+    line = export_merged(load_merged(tmp_path / "run", "cy", None, no_progress), tmp_path / "out")
+    assert "trust_remote_code" not in line
+    plain = transformers.AutoModelForTokenClassification.from_pretrained(tmp_path / "out").eval()
+    assert sorted(plain.config.id2label.values()) == sorted(summary.classes)
+    assert torch.equal(plain.classifier.weight, head["weight"])
 
 
 def test_a_tag_goes_to_the_first_token_of_its_word() -> None:
@@ -214,6 +218,19 @@ def test_classes_of_images(tmp_path: Path, images: Path, family: str, heads: str
     for client in summary.clients.values():
         assert client.data.tokens is None
         assert client.after.personal > 0.6
+    merged = load_merged(tmp_path / "run", "cy", None, no_progress)
+    with pytest.raises(UnsupportedModelError, match="its model is for image-classification"):
+        predict(merged, data.rows)
+    export_merged(merged, tmp_path / "out")
+    assert (tmp_path / "out" / "modeling_flexp.py").is_file()
+    plain = FlexpClassifier.from_pretrained(tmp_path / "out").eval()
+    reader = transformers.AutoImageProcessor.from_pretrained(tmp_path / "out")
+    path = str(images.parent / "4.png")
+    pixels = reader(images=Image.open(path), return_tensors="pt")["pixel_values"]
+    own = merged.batcher.inputs([[path]])
+    torch.testing.assert_close(pixels, own["pixel_values"], rtol=0, atol=0.02)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(**own).logits, merged.model(own), rtol=1e-5, atol=1e-5)
 
 
 def test_an_image_is_resized_and_normalised(tmp_path: Path) -> None:
