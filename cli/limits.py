@@ -120,7 +120,8 @@ def front_table(front: Front) -> Table:
         *("plan", ">total", f">{front.metric}", ">depth, mean", "on the front"),
         title=f"Time against {front.metric}",
         caption=f"total: {METRICS['total'].meaning}; {front.metric}: {front.meaning}; front: "
-        "nothing is better at one of both without being worse at the other",
+        "nothing is better at one of both without being worse at the other"
+        + (f"; none found in the time: {', '.join(front.missed)} slower" if front.missed else ""),
     )
     for point in front.points:
         broken = f"[red]breaks {', '.join(point.broken)}[/]"

@@ -104,13 +104,13 @@ def tornado(
         for place, ((low, high), (at_low, at_high)) in enumerate(zip(ends, notes, strict=True)):
             for value, colour, text in ((low, ORANGE, at_low), (high, BLUE, at_high)):
                 axes.barh(place, value - now, left=now, color=colour, height=0.65)
-                side = "left" if value >= now else "right"
+                right = value == max(low, high) and (text == at_high or low != high)
                 axes.annotate(
                     text,
                     (value, place),
-                    xytext=(4 if value >= now else -4, 0),
+                    xytext=(4 if right else -4, 0),
                     textcoords="offset points",
-                    ha=side,
+                    ha="left" if right else "right",
                     va="center",
                     fontsize=8,
                 )

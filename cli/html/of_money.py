@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ...planner.whatif.spend import Spend
 
 
+UNBROKEN = "\u2011"
+"""A hyphen at which no line ends."""
+
+
 def money(amount: Decimal | None) -> Cell:
     return Cell("–") if amount is None else Cell(f"{amount:,.2f}", float(amount))
 
@@ -106,19 +110,30 @@ def _swings(made: Roi, say: Say) -> Table:
 
 
 def _tornado(made: Roi, say: Say) -> Chart | None:
+    now = made.alternatives[-1].npv
     found = [
-        (say(one.name), (float(one.npv_low), float(one.npv_high)), (one.low, one.high))
+        (
+            say(one.name),
+            (_end(one.npv_low, now), _end(one.npv_high, now)),
+            tuple(
+                text if value is not None else f"{text}: {say('no plan')}"
+                for text, value in ((one.low, one.npv_low), (one.high, one.npv_high))
+            ),
+        )
         for one in made.tornado
-        if one.npv_low is not None and one.npv_high is not None
     ]
-    if not found:
+    if not found or not made.alternatives[-1].possible:
         return None
     names, ends, notes = zip(*found, strict=True)
     title = say("What matters most to FlexP-SFL")
     label = say("Net present value ({})").format(made.currency)
-    now = float(made.alternatives[-1].npv)
     alt = ", ".join(f"{n}: {low:,.0f} – {high:,.0f}" for n, (low, high), _ in found)
-    return Chart(title, tornado(names, ends, notes, now, label), f"{title}: {alt}")
+    return Chart(title, tornado(names, ends, notes, float(now), label), f"{title}: {alt}")
+
+
+def _end(value: Decimal | None, now: Decimal) -> float:
+    """Where there is no plan, no bar."""
+    return float(now if value is None else value)
 
 
 def assumptions_table(found: tuple[Assumption, ...], say: Say) -> Table:
@@ -131,7 +146,7 @@ def assumptions_table(found: tuple[Assumption, ...], say: Say) -> Table:
                 Cell(f"{one.amount.normalize():f}", float(one.amount)),
                 one.currency,
                 one.source,
-                one.date,
+                one.date.replace("-", UNBROKEN),
                 "●" if one.own else "",
             )
             for one in found

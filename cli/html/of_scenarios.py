@@ -127,7 +127,12 @@ def _points(found: Front, say: Say) -> Table:
             )
             for point in found.points
         ),
-        found.meaning,
+        listed(
+            [
+                found.meaning,
+                *(say("no plan in the time: {} slower").format(m) for m in found.missed),
+            ]
+        ),
     )
 
 

@@ -45,6 +45,8 @@ class Front(Contract):
     meaning: str
     points: tuple[Point, ...]
     """By time."""
+    missed: tuple[str, ...] = ()
+    """Shares of time for which no plan was found in the time: the front may go through there."""
 
 
 def front(
@@ -56,6 +58,7 @@ def front(
 ) -> Front:
     """Of `total` against `metric`. Raises FlexpError where there is no plan."""
     found: list[tuple[str, Plan, tuple[str, ...]]] = []
+    missed: list[str] = []
     for slack in SLACKS:
         on_done(f"{metric}, {slack:.0%} slower")
         asked = replace(wanted, objective=f"total,{metric}" if slack else "total", slack=slack)
@@ -64,6 +67,7 @@ def front(
         except FlexpError:
             if not found:
                 raise
+            missed.append(f"{slack:.0%}")
             continue
         if isinstance(plan, NoPlan):
             raise InfeasibleError("no plan exists: `flexp plan` says why")
@@ -82,6 +86,7 @@ def front(
         metric=metric,
         unit=METRICS[metric].unit,
         meaning=METRICS[metric].meaning,
+        missed=tuple(missed),
         points=tuple(sorted(_distinct(_marked(points)), key=lambda p: (p.time, p.other))),
     )
 

@@ -100,6 +100,7 @@ def samples(plan: Plan) -> dict[str, Contract]:
                     metric="cost",
                     unit="money",
                     meaning="the server's hours",
+                    missed=("5%",),
                     points=(
                         Point(mark="optimized", time=1, other=9, mean_depth=2, on_front=True),
                         Point(mark="front", time=2, other=5, mean_depth=3, on_front=True),

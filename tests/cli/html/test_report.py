@@ -15,6 +15,7 @@ import pytest
 from flexp.catalog.files import write_contract
 from flexp.cli import report
 from flexp.cli.html.charts import inline
+from flexp.cli.html.of_runs import run_section
 from flexp.cli.html.page import page
 from flexp.cli.html.parts import row
 from flexp.cli.html.read import section
@@ -147,3 +148,31 @@ def test_the_extra_is_named(typed: Type, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(report, "find_spec", missing.missing)
     result = typed("report", "plan.yaml")
     assert result.exit_code == 13 and "[report]" in result.stderr
+
+
+def test_a_run(plan: Plan) -> None:
+    """Two clients, one of which measured 10% more bytes than planned."""
+
+    def client(measured: float) -> SimpleNamespace:
+        accuracy = SimpleNamespace(personal=0.5, overall=0.4)
+        promise = SimpleNamespace(predicted=1000.0, measured=measured)
+        return SimpleNamespace(
+            **{"depth": 2, "steps": 90, "steps_planned": 100, "before": accuracy},
+            **{"after": accuracy, "up_bytes_per_step": promise, "down_bytes_per_step": promise},
+        )
+
+    summary = SimpleNamespace(
+        clients={"ann": client(1000.0), "bob": client(1100.0)},
+        mean=lambda when, what: {"before": 0.5, "after": 0.75}[when],
+        **{"model": "tiny", "data": "rows", "notes": ("a note",), "fleet_seconds": 60.0},
+    )
+    found = run_section(summary, plan, words("en"))  # type: ignore[arg-type]
+    assert found.verdicts == ("personal accuracy 50% > 75%; bytes within 10.0% of the plan",)
+    assert found.good is True and found.remarks[0] == "a note"
+    (table,) = found.tables
+    cells = dict(zip(table.columns, table.rows[1], strict=True))
+    assert (cells["difference"].text, cells["lost steps"].value) == ("+10.0%", 10.0)
+    assert len(found.charts) == 2
+    asked: list[str] = []
+    run_section(summary, plan, lambda text: asked.append(text) or text)  # type: ignore[arg-type]
+    assert set(asked) - set(japanese()) == set()
