@@ -42,7 +42,7 @@ STEP = 1.6
 """Factor between levels that are tried until a first choice is found."""
 SPREAD = 1.02
 """The first box around the best levels reaches from w / SPREAD to w · SPREAD."""
-WIDE = 1.1
+WIDE = 1.5
 """Where a box's levels are further apart than this, its program says too little to be solved."""
 NARROW = 1.0005
 """Levels that are closer than this are not divided again."""

@@ -29,7 +29,7 @@ from .solver.problem import BoolArray
 from .solver.solve import Infeasible, Progress
 from .value import DEFAULT_CURVE, ValueCurve
 
-MARGINS = (1.0, 0.9995, 0.999, 0.998, 0.99, 0.95, 0.9, 0.8)
+MARGINS = (1.0, 0.99995, 0.9999, 0.9998, 0.9995, 0.999, 0.998, 0.99, 0.95, 0.9, 0.8)
 """Of the shared limits, where single devices don't divide evenly over equal machines."""
 
 
