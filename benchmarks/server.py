@@ -10,7 +10,9 @@ client's own adapter (r = 8, queries and values) with AdamW. Depths are 1 to 4, 
 read and write the same messages in fp32, one client's after the other's but for the batched ones.
 
 Times come from one process, in which the three take turns, a step each, so that other programs
-disturb all alike: the fastest step of each, and the median ratio of the steps of one turn. Memory
+disturb all alike: the fastest step of each, and the median ratio of the steps of one turn.
+"arriving" is the mean step of the batched server where every client is a thread that goes from step
+to step by itself: nobody waits for a batch, the server serves together what has come. Memory
 comes from a process for each: the peak with the allocator pinned as on a device, beside that of the
 same process once a small model was trained and dropped, which loads the code of libraries; pinned,
 large tensors cost page faults, so times are taken without.
@@ -26,6 +28,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -214,7 +217,30 @@ def step_seconds(case: Case) -> dict[str, list[float]]:
     for step in range(WARM + case.repeats):
         for variant, serve in made.items():
             seconds[variant] += train(serve, case, range(step, step + 1))
-    return {variant: own[WARM:] for variant, own in seconds.items()}
+    found = {variant: own[WARM:] for variant, own in seconds.items()}
+    return found | {"arriving": [arriving_seconds(case)]}
+
+
+def arriving_seconds(case: Case) -> float:
+    """Of a step of every client, each in a thread of its own that waits for nobody else's."""
+    from flexp.runtime.dispatch import Dispatcher
+    from flexp.runtime.message import Kind
+
+    steps = range(case.repeats)
+    kinds = (Kind.FORWARD, Kind.BACKWARD)
+    asked = [messages_of(case, kind, step) for step in steps for kind in kinds]
+    with (
+        Dispatcher(flexp_server(case, range(case.clients)).handle_all) as dispatcher,
+        ThreadPoolExecutor(case.clients) as threads,
+    ):
+        started = time.perf_counter()
+        done = [
+            threads.submit(list, map(dispatcher.submit, [messages[client] for messages in asked]))
+            for client in range(case.clients)
+        ]
+        for future in done:
+            future.result()
+        return (time.perf_counter() - started) / case.repeats
 
 
 def start(case: Case) -> None:
@@ -281,7 +307,7 @@ def compare(case: Case) -> None:
     computed = computed_bytes(case)
     cells = [
         str(case.clients),
-        " / ".join(f"{1e3 * min(seconds[variant]):.0f}" for variant in MAKERS),
+        " / ".join(f"{1e3 * min(own):.0f}" for own in seconds.values()),
         *(f"{ratio(seconds[other], seconds['batched']):.1f}" for other in ("copies", "switching")),
         " / ".join(format_bytes(peak) for peak in peaks.values()),
         format_bytes(computed),
@@ -310,7 +336,7 @@ def main() -> None:
         print(json.dumps(step_seconds(case) if case.variant == "times" else peak_bytes(case)))
         return
     print(
-        "| clients | step, ms: batched / copies / switching | copies / batched "
+        "| clients | step, ms: batched / copies / switching / arriving | copies / batched "
         "| switching / batched | memory: batched / copies / switching | computed "
         "| batched / computed |\n|---|---|---|---|---|---|---|"
     )
