@@ -119,6 +119,10 @@ def compare(
     render.check_output(plot, "--plot", (".png", ".svg"))
     if plot is not None and find_spec("matplotlib") is None:
         raise MissingExtraError("--plot", "report")
+    if depths is not None:
+        for option, value in (("--csv", csv), ("--plot", plot), ("--target", target)):
+            if value is not None:
+                raise FieldError(f"{option}: has no effect with --depths", "leave it out")
     names = algorithm_names(algorithms)
     chosen = study.chosen_options(
         round_steps=round_steps,

@@ -169,6 +169,7 @@ BAD = {
         5,
         ["--depths", "local has no depths"],
     ),
+    "target of a curve": (f"{COMPARE} --depths 1 --target 0.5", 5, ["--target", "--depths"]),
     "target beyond all": (f"{COMPARE} --target 2", 2, ["--target"]),
     "λ of no kind": (f"{COMPARE} --lambdas half", 5, ["'half'", "constant:0.01"]),
     "λ below 0": (f"{COMPARE} --lambdas constant:-1", 5, ["--lambdas", "0 or more"]),
