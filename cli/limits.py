@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +11,6 @@ from . import options, render
 from .whatif import BaseOption, LimitOption, ProfileOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.table import Table
 
     from ..planner.whatif.carries import Limits
@@ -65,7 +61,7 @@ def limits(
         return cached_profile(name, settings.model_copy(update={"batch": batch}))
 
     names = [name.strip() for name in models.split(",")] if models else model_names()
-    with telling() as on_done:
+    with whatif_run.counting("trying {}") as on_done:
         carrier = Carrier(
             resolved, profiles, profiler, Wanted(time_limit_seconds=time_limit), on_done
         )
@@ -76,15 +72,6 @@ def limits(
         render.print_json(made)
     else:
         show(made)
-
-
-@contextmanager
-def telling() -> Iterator[Callable[[str], None]]:
-    """What is tried, on a terminal in one line."""
-    from rich.text import Text
-
-    with render.console(stderr=True).status(Text("trying")) as status:
-        yield lambda step: status.update(Text(f"trying {step}"))
 
 
 def show(made: Limits) -> None:

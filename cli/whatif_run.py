@@ -85,21 +85,22 @@ def evaluated(cases: Sequence[Case], bench: Bench) -> list[Outcome]:
 
 
 @contextmanager
-def counting(text: str) -> Iterator[Callable[[int], None]]:
+def counting(text: str) -> Iterator[Callable[[int | str], None]]:
     """Tells how far a work is: on a terminal in one line that changes, elsewhere now and then.
-    `text` holds a {} for the number."""
+    `text` holds a {} for a number or a step."""
     from rich.text import Text
 
     console = render.console(stderr=True)
     last = time.monotonic()
-    with console.status(Text(text.format(0))) as status:
+    with console.status(Text(text.format("..."))) as status:
 
-        def on_done(done: int) -> None:
+        def on_done(done: int | str) -> None:
             nonlocal last
+            said = done if isinstance(done, str) else f"{done:,}"
             if console.is_terminal:
-                status.update(Text(text.format(f"{done:,}")))
+                status.update(Text(text.format(said)))
             elif time.monotonic() - last > LINE_SECONDS:
                 last = time.monotonic()
-                render.note(text.format(f"{done:,}"))
+                render.note(text.format(said))
 
         yield on_done

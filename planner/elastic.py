@@ -15,6 +15,7 @@ import pulp
 
 from .program import C5_QUEUE, Program
 from .queues import settle
+from .solver.highs import QuietHiGHS
 from .solver.problem import FloatArray, IntArray
 
 GROUPS = 100
@@ -65,7 +66,7 @@ def _solve(program: Program, level: FloatArray) -> tuple[Any, dict[str, float], 
         used = np.flatnonzero(weights)
         load = [(x[o], float(weights[o])) for o in used]
         model += pulp.LpAffineExpression([*load, (e, -1.0)]) <= float(problem.caps[r] / scale)
-    model.solve(pulp.HiGHS(msg=False))
+    model.solve(QuietHiGHS())
     taken: IntArray | FloatArray = np.array([one.varValue or 0.0 for one in x])
     found = {
         problem.rows[r]: 1 + e.varValue for r, e in excess.items() if (e.varValue or 0) > SMALL

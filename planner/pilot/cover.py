@@ -12,6 +12,8 @@ from collections.abc import Mapping, Set
 
 import pulp
 
+from ..solver.highs import QuietHiGHS
+
 Group = tuple[str, str]
 """(device, link)"""
 
@@ -38,5 +40,5 @@ def smallest_cover(sizes: Mapping[Group, int], binding: Set[str]) -> tuple[Group
     for element in elements:
         able = (x for g, x in zip(groups, taken, strict=True) if element in covers(g, binding))
         model += pulp.lpSum(able) >= 1
-    model.solve(pulp.HiGHS(msg=False))
+    model.solve(QuietHiGHS())
     return tuple(g for g, x in zip(groups, taken, strict=True) if (x.varValue or 0) > 0.5)

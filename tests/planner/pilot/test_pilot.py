@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 from flexp.planner.fleet import ResolvedFleet
@@ -38,6 +40,16 @@ def test_smallest_cover(sizes: dict[Group, int], binding: set[str]) -> None:
     assert covered(found) and len(found) == least
     equally = (g for g in itertools.combinations(sizes, least) if covered(g))
     assert sum(sizes[g] for g in found) == max(sum(sizes[g] for g in gs) for gs in equally)
+
+
+def test_the_solver_says_nothing() -> None:
+    """Its banner would go to the file descriptor, past Python, and into --json."""
+    script = (
+        "from flexp.planner.pilot.cover import smallest_cover\n"
+        "smallest_cover({('a', 'b'): 1, ('c', 'b'): 2}, {'b'})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_a_link_that_does_not_bind_needs_nobody() -> None:
