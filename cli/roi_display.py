@@ -28,7 +28,10 @@ def show(made: Roi) -> None:
     to.print(alternatives_table(made))
     to.print()
     for one in made.alternatives[1:]:
-        to.print(lines_table(made, one))
+        if one.lines:
+            to.print(lines_table(made, one))
+        else:
+            to.print(f"{NAMES[one.kind]}: {'; '.join(one.remarks)}", markup=False)
         to.print()
     to.print(tornado_table(made))
     to.print()

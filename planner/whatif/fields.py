@@ -15,7 +15,7 @@ from ..fleet import ResolvedClient, ResolvedServer
 from .amount import Amount
 
 Owner = ResolvedClient | ResolvedServer
-O = TypeVar("O", ResolvedClient, ResolvedServer)  # noqa: E741
+Holder = TypeVar("Holder", ResolvedClient, ResolvedServer)
 C = TypeVar("C", bound=Contract)
 
 
@@ -60,7 +60,7 @@ SERVER = {
 }
 
 
-def set_figure(owner: O, field: Field, amount: Amount) -> O:
+def set_figure(owner: Holder, field: Field, amount: Amount) -> Holder:
     """The owner with that figure changed. More `ram` is more usable memory: what the system takes
     stays; more `memory` is more RAM where it needs it. Raises ValueError."""
     record: Contract = getattr(owner, field.part) if field.part else owner
@@ -93,9 +93,9 @@ def validated(record: C, update: dict[str, Any]) -> C:
         raise ValueError(f"{field}: {text}") from None
 
 
-def with_device(owner: O, device: Device) -> O:
+def with_device(owner: Holder, device: Device) -> Holder:
     return owner.model_copy(update={"device": device})
 
 
-def with_link(owner: O, link: Link) -> O:
+def with_link(owner: Holder, link: Link) -> Holder:
     return owner.model_copy(update={"link": link})

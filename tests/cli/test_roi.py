@@ -40,6 +40,17 @@ def test_table_lines_and_assumptions(typed: Type, folder: Path) -> None:
     assert f"best of these: {'FlexP-SFL' if made.best.kind == 'flexp' else ''}" in result.stdout
 
 
+def test_a_fleet_without_a_plan(typed: Type, folder: Path) -> None:
+    (folder / "costs.yaml").write_text(COSTS, encoding="utf-8")
+    path = folder / "fleet.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("usable_memory_bytes: 2 GiB", "usable_memory_bytes: 401 MiB"))
+    result = typed(*ROI, "--costs", "costs.yaml")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "no plan" in result.stdout and "FlexP-SFL: right" in result.stdout
+
+
 def test_the_template_is_the_default(typed: Type, folder: Path) -> None:
     printed = typed("catalog", "costs").stdout
     assert printed == DEFAULTS.read_text(encoding="utf-8")
