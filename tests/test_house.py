@@ -153,3 +153,14 @@ def test_exit_codes_in_the_documentation() -> None:
     rows = re.findall(r"^\| (\d+) \|(?: (\w+))? \|", text, re.MULTILINE)
     assert {name: int(code) for code, name in rows if name} == exit_codes()
     assert {int(code) for code, name in rows if not name} == {0, 2, 130}
+
+
+def test_only_the_planners_own_highs_is_run() -> None:
+    """PuLP's runs with as many threads as there are cores. HiGHS takes the number of the first run
+    in a process and refuses another one later: no program would be solved any more."""
+    users = [
+        str(path)
+        for path in modules()
+        if "pulp.HiGHS(" in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert users == []
