@@ -160,7 +160,7 @@ def spend_section(made: Spend, say: Say) -> Section:
             one.name,
             money(one.once),
             money(one.a_year),
-            one.status if one.saved_days is None else seconds(_seconds(one.saved_days)),
+            say(one.status) if one.saved_days is None else seconds(_seconds(one.saved_days)),
             None if one.finish_saved_days is None else seconds(_seconds(one.finish_saved_days)),
             None if one.per_money is None else seconds(_seconds(100 * one.per_money)),
         )

@@ -138,7 +138,7 @@ def _objectives(made: Plan, say: Say) -> Table:
                 one.value,
                 one.bound,
                 Cell(f"{one.gap:.2%}", one.gap),
-                one.status,
+                say(one.status),
             )
             for one in made.objectives
         ),

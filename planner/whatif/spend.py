@@ -220,9 +220,11 @@ def _for_the_stuck(
         def helps(counts: Counts, name: str = name) -> bool:
             return name not in stuck(counts)
 
-        counts = cheapest(prices, helps, nothing, own, MOST_LOOKED_AT) or cheapest(
-            prices, helps, nothing, [*own, *others], MOST_LOOKED_AT
-        )
+        counts = None
+        for allowed in (own, [*own, *others]):
+            most = tuple(MOST_EACH * (index in allowed) for index in range(len(kept)))
+            if counts is None and helps(most):  # more of these never takes a variant away
+                counts = cheapest(prices, helps, nothing, allowed, MOST_LOOKED_AT)
         if counts is None:
             return None
         start = [max(pair) for pair in zip(start, counts, strict=True)]
