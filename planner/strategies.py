@@ -12,7 +12,7 @@ from .explanation import StrategyResult
 from .fleet import ResolvedClient, ResolvedFleet
 from .machines import client_arrays, server_arrays
 from .menu import Demand, Menu, Variant, make_menu
-from .objective import check_known, parse_objective
+from .objective import ABSENT, check_known, parse_objective
 from .objective_value import objective_value
 from .plan import STRATEGIES, ObjectiveResult, Plan, Strategy, round_seconds
 from .promise import place, write_up
@@ -140,8 +140,9 @@ def compare(
     fleet: ResolvedFleet,
     curve: ValueCurve = DEFAULT_CURVE,
 ) -> tuple[StrategyResult, ...]:
-    """The plan beside what its fleet would get from the strategies without an optimizer."""
-    (objective,) = parse_objective(plan.objectives[0].name)
+    """The plan beside what its fleet would get from the strategies without an optimizer, by the
+    first objective that is about those who take part."""
+    (objective,) = parse_objective(next(o.name for o in plan.objectives if o.name != ABSENT))
     results = []
     for strategy in dict.fromkeys((plan.strategy, *STRATEGIES)):
         if strategy == plan.strategy:

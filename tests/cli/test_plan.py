@@ -17,7 +17,8 @@ from flexp.errors import FlexpError
 from flexp.planner import strategies
 from flexp.planner.plan import AbsentClient, Plan, read_plan
 from flexp.planner.solver.solve import Progress
-from flexp.profiler.profile import Profile
+from flexp.profiler import cache
+from flexp.profiler.profile import Profile, ProfileSettings
 
 from .conftest import FLEET, Type
 
@@ -260,3 +261,36 @@ def test_value_file(typed: Type, folder: Path) -> None:
     result = typed(*PLAN, "--objective", "value", "--value", "curve.yaml", "-o", "out.yaml")
     assert result.exit_code == 0, result.output
     assert max(client.depth for client in read_plan(folder / "out.yaml").clients) == 5
+
+
+def test_smaller_batches_are_profiled_where_there_is_no_plan(
+    typed: Type, folder: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The board lacks a little memory at batch 16, whose profile is all that is given."""
+    fleet = FLEET.replace("usable_memory_bytes: 2 GiB", "usable_memory_bytes: 500 MiB")
+    (folder / "fleet.yaml").write_text(fleet, encoding="utf-8")
+    asked = []
+
+    def measured(model: str, settings: ProfileSettings) -> Profile:
+        asked.append(settings.batch)
+        grows = ("saved_bytes", "forward_transient_bytes", "backward_transient_bytes")
+        fields = profile.model_dump() | {"settings": settings.model_dump()}
+        for unit in fields["units"]:
+            unit.update({field: unit[field] * settings.batch // 16 for field in grows})
+        return Profile.model_validate(fields)
+
+    monkeypatch.setattr(cache, "cached_profile", measured)
+    result = typed(*PLAN)
+    assert (result.exit_code, result.stdout, asked) == (11, "", [8, 4, 2, 1])
+    assert "right, at depth 1 and batch 16, needs " in result.stderr
+    assert "; batch 8 fits" in result.stderr
+    assert "batch 8 instead of 16" in result.stderr
+
+
+def test_a_profile_whose_model_is_gone_gives_the_other_changes(typed: Type, folder: Path) -> None:
+    fleet = FLEET.replace("usable_memory_bytes: 2 GiB", "usable_memory_bytes: 500 MiB")
+    (folder / "fleet.yaml").write_text(fleet, encoding="utf-8")
+    result = typed(*PLAN)  # no model is called "tiny"
+    assert result.exit_code == 11
+    assert "more usable memory" in result.stderr
+    assert "batch 8" not in result.stderr

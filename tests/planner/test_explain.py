@@ -144,6 +144,16 @@ THREE = [(f"c{i}", device(gflops=30), link(up=100, down=100, rtt=0)) for i in ra
 WIDE = link(up=10_000, down=10_000)
 
 
+def test_a_fleet_that_leaves_someone_out_is_weighed_by_the_others(profile: Profile) -> None:
+    made = fleet([("ok", device(), link()), ("tab", device("tablet", usable_mib=430), link())])
+    optional = made.clients[1].model_copy(update={"optional": True})
+    found = of_fleet(profile, made.model_copy(update={"clients": (made.clients[0], optional)}))
+    assert found.objective.name == "total"
+    optimized, *others = found.strategies
+    assert optimized.value == found.objective.value
+    assert [result.broken for result in others] == [("tab: no depth from 1 fits its memory",)] * 2
+
+
 def test_full_server_memory_and_what_a_tenth_more_gains(profile: Profile) -> None:
     made = fleet(THREE, (device(gflops=900, usable_mib=560), WIDE))
     found = of_fleet(profile, made)
