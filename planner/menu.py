@@ -165,8 +165,10 @@ def _variants(profile: Profile, policy: Policy, batches: Sequence[int]) -> Itera
 
 
 def _head_may_leave(profile: Profile) -> bool:
-    """A head that trains and shares its weights with the embedding can't be on another machine."""
-    return not (profile.head.tied_bytes and profile.settings.method != "lora")
+    """A head that trains and shares its weights with the embedding can't be on another machine, nor
+    one below which the last norm trains: that is the client's own, and the server has one."""
+    method = profile.settings.method
+    return method == "lora" or (method == "head" and not profile.head.tied_bytes)
 
 
 def demand(profile: Profile, variant: Variant, policy: Policy) -> Demand:
