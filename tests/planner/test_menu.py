@@ -21,7 +21,8 @@ def test_where_the_head_may_be(profile: Profile, method: str, tied: bool, heads:
     settings = profile.settings.model_copy(update={"method": method})
     head = profile.head.model_copy(update={"tied_bytes": 4096 if tied else 0})
     units = (*profile.units[:-1], head)
-    changed = profile.model_copy(update={"settings": settings, "units": units})
+    fields = {name: getattr(profile, name) for name in Profile.model_fields}
+    changed = Profile(**{**fields, "settings": settings, "units": units})
     menu = make_menu({settings.batch: changed}, Policy(steps_per_client=1, labels_may_leave=True))
     assert {variant.placement.head for variant in menu.variants} == heads
     menu = make_menu({settings.batch: changed}, Policy(steps_per_client=1))
