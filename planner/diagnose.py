@@ -5,8 +5,9 @@ Every change that is printed has been applied to the fleet, and a plan was found
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InfeasibleError
 from ..profiler.profile import Profile
@@ -57,11 +58,15 @@ class Diagnosis:
     reasons: tuple[str, ...]
     remedies: tuple[Remedy, ...]
     """All of them are needed."""
+    for_all: Remedy | None = None
+    """Changes that are enough for several clients together, in place of `remedies`."""
 
     @property
     def error(self) -> InfeasibleError:
-        hint = "\n".join(remedy.text for remedy in self.remedies)
-        return InfeasibleError("\n".join(self.reasons), hint)
+        lines = [remedy.text for remedy in self.remedies]
+        if self.for_all is not None:
+            lines = [f"for all of them: {self.for_all.text}", "or one by one:", *lines]
+        return InfeasibleError("\n".join(self.reasons), "\n".join(lines))
 
 
 def diagnose(
@@ -96,9 +101,10 @@ class _Doctor:
             reasons.append(f"and {count} more clients cannot take part")
         hidden = {name for group in unseen for name in group.names}
         kept = tuple(client for client in fleet.clients if client.name not in hidden)
-        fleet = fleet.model_copy(update={"clients": kept})
+        whole, fleet = fleet, fleet.model_copy(update={"clients": kept})
         try:
-            return self._with_remedies(fleet, doctor, groups[:SHOWN], reasons)
+            found = self._with_remedies(fleet, doctor, groups[:SHOWN], reasons)
+            return replace(found, for_all=self._for_all(whole, doctor, groups[:SHOWN]))
         except TimeoutError:
             return Diagnosis((*reasons, ENDED), ())
 
@@ -129,6 +135,20 @@ class _Doctor:
             reasons += rest.reasons
             remedies = [Remedy(r.who, r.options[:1]) for r in remedies] + list(rest.remedies)
         return Diagnosis(tuple(reasons), tuple(remedies))
+
+    def _for_all(
+        self, fleet: ResolvedFleet, doctor: Stuck, groups: Sequence[Group]
+    ) -> Remedy | None:
+        """Changes of one client's that help all of them, such as a longer deadline."""
+        if len(groups) == 1 or len(fleet.clients) > LARGE:
+            return None
+        found: dict[str, Option] = {}
+        for patience in PATIENCE:
+            for option in (o for group in groups for o in doctor.remedies(group, patience)):
+                kind = re.sub(r"[0-9.]+", "", " ".join(change.text for change in option))
+                if kind not in found and self.oracle.has_plan(applied(fleet, option)):
+                    found[kind] = option
+        return Remedy("", tuple(found.values())) if found else None
 
     def _first(self, fleet: ResolvedFleet, versions: Sequence[Option]) -> Option | None:
         """The first version that is enough; equal texts are tried once."""

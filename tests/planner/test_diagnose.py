@@ -147,6 +147,27 @@ def test_a_smaller_batch_fits_and_a_class_takes_no_part(profile: Profile) -> Non
         assert make_plan(profiles, applied(applied(made, option), more)).clients
 
 
+def test_one_change_for_several_clients(profile: Profile) -> None:
+    made = fleet(
+        [
+            ("far", device(gflops=100), SLOW),
+            ("slow", device(gflops=3), link()),
+            ("ok", device(), link()),
+        ],
+        step_deadline_seconds=2,
+    )
+    found = find_plan({16: profile}, made, Wanted())
+    assert isinstance(found, NoPlan)
+    diagnosis = diagnose({16: profile}, made, found.stuck, endless())
+    assert diagnosis.for_all is not None
+    ((longer,),) = diagnosis.for_all.options
+    assert longer.text == "a step deadline of 2.7 s"
+    assert make_plan({16: profile}, applied(made, (longer,))).clients
+    first, *rest = diagnosis.error.hint.splitlines()
+    assert first == "for all of them: a step deadline of 2.7 s"
+    assert [line.partition(":")[0] for line in rest] == ["or one by one", "far", "slow"]
+
+
 def test_profiles_of_smaller_batches_are_asked_for_only_without_a_plan(profile: Profile) -> None:
     asked = []
 
