@@ -105,8 +105,13 @@ def _paths(pairs: Iterable[tuple[str, str]], blocks: frozenset[int]) -> list[tup
 
 
 def _sum(pairs: list[Pair]) -> Pair:
-    """One pair that adds what all of `pairs` add."""
-    return torch.cat([A for A, _ in pairs]), torch.cat([B for _, B in pairs], dim=1)
+    """One pair that adds what all of `pairs` add, of no more rows than the layer's shorter side."""
+    A, B = torch.cat([A for A, _ in pairs]), torch.cat([B for _, B in pairs], dim=1)
+    shorter = min(len(B), A.shape[1])
+    if len(A) <= shorter:
+        return A, B
+    same = torch.eye(shorter, dtype=A.dtype)
+    return (B @ A, same) if len(B) == shorter else (same, B @ A)
 
 
 def _put(tensors: dict[str, Tensor], owner: str, path: str, pair: Pair) -> None:

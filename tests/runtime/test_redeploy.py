@@ -124,3 +124,28 @@ def test_other_clients_are_left_alone() -> None:
     bo = {key.replace("/ada/", "/bo/"): t for key, t in tensors.items() if "/ada/" in key}
     after = go("aligned", tensors | bo, 2, 3, upload=True)
     assert {key: after[key] for key in bo} == bo
+
+
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5)])
+def test_a_sum_is_no_wider_than_its_layer(shape: tuple[int, int]) -> None:
+    """However often blocks move back and forth."""
+    wide, deep = shape
+    random = torch.Generator().manual_seed(0)
+    pairs = [
+        (torch.randn(3, wide, generator=random), torch.randn(deep, 3, generator=random))
+        for _ in range(4)
+    ]
+    tensors = {}
+    for owner, (A, B) in zip(
+        ("trunk", "personal/ada"), ((pairs[0]), summed(pairs[1:])), strict=True
+    ):
+        tensors |= {f"{owner}/4.query.A": A, f"{owner}/4.query.B": B}
+    shift = Shift(client="ada", to_device=frozenset({4}), to_server=frozenset())
+    result = moved(tensors, {}, [shift], upload=False)
+    A, B = (result[f"client/ada/4.query.{side}"] for side in "AB")
+    assert len(A) == B.shape[1] == min(shape)
+    torch.testing.assert_close(B @ A, sum(b @ a for a, b in pairs))
+
+
+def summed(pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    return torch.cat([A for A, _ in pairs]), torch.cat([B for _, B in pairs], dim=1)
