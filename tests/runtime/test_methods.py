@@ -14,7 +14,7 @@ from flexp.catalog.models.heads import own_copy
 from flexp.catalog.progress import no_progress
 from flexp.errors import PlanError, UnsupportedModelError
 from flexp.planner.plan import Plan
-from flexp.profiler.costs import wire_bytes
+from flexp.profiler.costs import STATE_COPIES, wire_bytes
 from flexp.profiler.measure import profile_model
 from flexp.profiler.placement import Placement
 from flexp.profiler.profile import ProfileSettings
@@ -22,7 +22,7 @@ from flexp.runtime.assemble import assemble
 from flexp.runtime.client import Client, ClientSettings
 from flexp.runtime.merge import load_merged
 from flexp.runtime.message import Kind
-from flexp.runtime.optim import OPTIMIZERS, apply, learning_rate_factor
+from flexp.runtime.optim import OPTIMIZERS, apply, learning_rate_factor, moments
 from flexp.runtime.server import Server, ServerSettings
 from flexp.runtime.server_head import HeadSettings, ServerHead
 from flexp.runtime.wire import Wire
@@ -293,3 +293,28 @@ def test_a_tied_vocabulary_trains_on_the_device(method: Any) -> None:
         assert client.train_step(step, inputs, labels) == loss.item()
     table = client.model.head.weight
     assert torch.equal(table, whole.head.weight) and not torch.equal(table, template.head.weight)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("side", ["shared", "personal"])
+def test_the_server_holds_what_the_plan_counts(
+    side: str, optimizer: str, checkpoint: Checkpoint
+) -> None:
+    """Weights and moments of what trains in its blocks, beside a gradient while a step lasts."""
+    client, server = split(small_model("bert", "full"), Placement(1), "full", side, optimizer)
+    client.train_step(0, *random_batch(0))
+    settings = ProfileSettings(method="full", labels=3, optimizer=optimizer)
+    profile = profile_model(str(checkpoint("bert")), settings)
+    blocks = profile.block_units[0 if side == "shared" else 1 :]
+    size = sum(block.trainable_bytes for block in blocks)
+    seat = server.seats["ada"]
+    owned, stepper = (
+        (server.trunk, server.optimizer) if side == "shared" else (seat.personal, seat.optimizer)
+    )
+    assert sum(p.nbytes for p in owned.parameters()) == size
+    assert all(p.grad is None for p in owned.parameters())
+    assert stepper is not None
+    crossed = sum(block.trainable_bytes for block in profile.block_units[1:])
+    kept = [moments(stepper, p).values() for p in owned.parameters()]
+    large = sum(value.nbytes for values in kept for value in values if value.dim())
+    assert large == STATE_COPIES[optimizer] * crossed
