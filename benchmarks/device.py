@@ -51,7 +51,7 @@ def placements(blocks: int) -> tuple[Placement, ...]:
 
 def compare(model: str) -> Iterator[Measured]:
     """Each client beside its prediction, one after the other."""
-    runtime_bytes, notes = probe_runtime.measure(SETTINGS, threads=1)
+    runtime_bytes, notes = probe_runtime.measure(SETTINGS, threads=1, checkpointing=False)
     if runtime_bytes is None:
         raise SystemExit(f"the memory of a training process is unknown here: {notes[0]}")
     with tempfile.TemporaryDirectory() as name:

@@ -76,10 +76,10 @@ def cases() -> Iterator[Case]:
 
 
 @cache
-def process_bytes(method: Method) -> int:
+def process_bytes(method: Method, checkpointing: bool) -> int:
     """A training process without its model, measured here."""
     settings = ProfileSettings(method=method)
-    measured, notes = probe_runtime.measure(settings, THREADS)
+    measured, notes = probe_runtime.measure(settings, THREADS, checkpointing)
     if measured is None:
         raise SystemExit(f"the memory of a training process is unknown here: {notes[0]}")
     return measured
@@ -88,7 +88,7 @@ def process_bytes(method: Method) -> int:
 def compare(one: Case) -> Measured:
     """Run the client; its prediction and its peak. It must fit this machine."""
     profile = cached_profile(one.model, one.settings)
-    runtime_bytes = process_bytes(one.settings.method)
+    runtime_bytes = process_bytes(one.settings.method, one.placement.checkpointing)
     found = check_memory(profile, [one.placement], runtime_bytes, 1 << 62, lambda _: None)
     return found.cases[0]
 

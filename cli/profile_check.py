@@ -84,7 +84,8 @@ def measure(found: Profile, placements: Sequence[Placement]) -> MemoryCheck:
     from ..runtime.check import check_memory
 
     render.note("measuring a training process without its model")
-    runtime_bytes = _runtime_bytes(found.settings)
+    checkpointing = any(placement.checkpointing for placement in placements)
+    runtime_bytes = _runtime_bytes(found.settings, checkpointing)
 
     def started(placement: Placement) -> None:
         need = format_bytes(client_peak_bytes(found, placement, runtime_bytes))
@@ -94,13 +95,13 @@ def measure(found: Profile, placements: Sequence[Placement]) -> MemoryCheck:
     return check_memory(found, placements, runtime_bytes, usable_bytes, started)
 
 
-def _runtime_bytes(settings: ProfileSettings) -> int:
+def _runtime_bytes(settings: ProfileSettings, checkpointing: bool) -> int:
     """A training process without its model, with as many threads as the clients that are run."""
     from ..profiler import probe_runtime
     from ..runtime.check_client import Case
 
     threads: int = Case.model_fields["threads"].default
-    measured, notes = probe_runtime.measure(settings, threads)
+    measured, notes = probe_runtime.measure(settings, threads, checkpointing)
     if measured is None:
         raise RunError(
             f"--check: the memory of a training process is unknown here: {notes[0]}",

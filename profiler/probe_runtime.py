@@ -26,11 +26,13 @@ STEPS = 3
 TIMEOUT_SECONDS = 120.0
 
 
-def start(settings: ProfileSettings, threads: int) -> subprocess.Popen[str]:
-    """Begin the measurement, in another process."""
+def start(
+    settings: ProfileSettings, threads: int, checkpointing: bool = True
+) -> subprocess.Popen[str]:
+    """Begin the measurement, in another process, which may come to use gradient checkpointing."""
     command = [sys.executable, "-P", "-m", "flexp.profiler.probe_runtime"]
     return subprocess.Popen(
-        [*command, settings.method, str(threads)],
+        [*command, settings.method, str(threads), str(int(checkpointing))],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -52,11 +54,13 @@ def read(process: subprocess.Popen[str]) -> tuple[int | None, bool, tuple[str, .
     return resident, compiled > 0, ()
 
 
-def measure(settings: ProfileSettings, threads: int) -> tuple[int | None, tuple[str, ...]]:
+def measure(
+    settings: ProfileSettings, threads: int, checkpointing: bool = True
+) -> tuple[int | None, tuple[str, ...]]:
     """(runtime_bytes, notes); measured again where bytecode had to be compiled, which takes memory
     that a later process does not."""
     for _ in range(2):
-        with start(settings, threads) as process:
+        with start(settings, threads, checkpointing) as process:
             try:
                 measured, compiled, notes = read(process)
             finally:
@@ -66,7 +70,7 @@ def measure(settings: ProfileSettings, threads: int) -> tuple[int | None, tuple[
     return measured, notes
 
 
-def train_tiny(settings: ProfileSettings, threads: int) -> None:
+def train_tiny(settings: ProfileSettings, threads: int, checkpointing: bool) -> None:
     """A few AdamW steps of a two-block BERT of width 64."""
     import torch
     from transformers import AutoConfig
@@ -90,19 +94,23 @@ def train_tiny(settings: ProfileSettings, threads: int) -> None:
         model.loss(inputs, labels).backward()
         optimizer.step()
         optimizer.zero_grad()
-    _use_wide_kernels()
+    _use_wide_kernels(checkpointing)
 
 
-def _use_wide_kernels() -> None:
-    """One linear layer as wide as a vocabulary, under gradient checkpointing: its matrix products
-    take buffers that they keep (5 MiB a thread), and the exception with which torch ends the second
-    forward pass loads tables for unwinding (5 MiB)."""
+def _use_wide_kernels(checkpointing: bool) -> None:
+    """One linear layer as wide as a vocabulary: its matrix products take buffers that they keep
+    (5 MiB a thread). Under checkpointing, the exception with which torch ends the second forward
+    pass loads tables for unwinding: 4 to 15 MiB, by how the system holds the libraries' files."""
     import torch
     from torch.utils.checkpoint import checkpoint
 
     layer = torch.nn.Linear(512, 16384)
     tokens = torch.zeros(128, 512, requires_grad=True)
-    checkpoint(layer, tokens, use_reentrant=False, preserve_rng_state=False).sum().backward()
+    if checkpointing:
+        made = checkpoint(layer, tokens, use_reentrant=False, preserve_rng_state=False)
+    else:
+        made = layer(tokens)
+    made.sum().backward()
 
 
 def count_compiled() -> Callable[[], int]:
@@ -119,12 +127,14 @@ def count_compiled() -> Callable[[], int]:
     return lambda: 0 if sys.dont_write_bytecode else len(compiled)
 
 
-def main(method: Method, threads: int) -> None:
+def main(method: Method, threads: int, checkpointing: bool) -> None:
     compiled = count_compiled()
     pin_allocator()
-    train_tiny(ProfileSettings(method=method, batch=4, length=16, labels=2), threads)
+    settings = ProfileSettings(method=method, batch=4, length=16, labels=2)
+    train_tiny(settings, threads, checkpointing)
     sys.stdout.write(f"{resident_bytes()} {compiled()}\n")
 
 
 if __name__ == "__main__":
-    main(next(name for name in get_args(Method) if name == sys.argv[1]), int(sys.argv[2]))
+    named = next(name for name in get_args(Method) if name == sys.argv[1])
+    main(named, int(sys.argv[2]), sys.argv[3] == "1")

@@ -36,6 +36,7 @@ class Machine:
         self.ran: list[Placement] = []
         self.readings: list[tuple[int | None, bool, tuple[str, ...]]] = [(PROCESS, False, ())]
         self.threads: list[int] = []
+        self.checkpointing: list[bool] = []
 
     def predicted(self, depth: int, **split: Any) -> int:
         return client_peak_bytes(self.profile, Placement(depth, **split), PROCESS)
@@ -45,8 +46,9 @@ class Machine:
         predicted = client_peak_bytes(self.profile, case.placement, PROCESS)
         return round(predicted / self.predicted_over_measured.get(case.placement.depth, 1.0))
 
-    def start(self, settings: ProfileSettings, threads: int) -> Any:
+    def start(self, settings: ProfileSettings, threads: int, checkpointing: bool) -> Any:
         self.threads.append(threads)
+        self.checkpointing.append(checkpointing)
         return Process()
 
 
@@ -135,6 +137,7 @@ def test_json_is_the_check(typed: Callable[..., Result], machine: Machine, folde
     assert found.too_large == (four,)
     assert (found.runtime_bytes, found.usable_memory_bytes) == (PROCESS, machine.usable_bytes)
     assert Profile.model_validate_json((folder / "kept.json").read_bytes()) == machine.profile
+    assert machine.checkpointing == [True]
 
 
 def test_json_of_a_broken_promise_is_printed(
@@ -153,6 +156,7 @@ def test_a_process_that_compiled_is_measured_again(
     found = typed("profile", "tiny", "--check", "--json", "--depths", "1").stdout
     assert MemoryCheck.model_validate_json(found).runtime_bytes == PROCESS
     assert machine.threads == 2 * [Case.model_fields["threads"].default]
+    assert machine.checkpointing == 2 * [False]
 
 
 def test_a_process_that_cannot_be_measured(typed: Callable[..., Result], machine: Machine) -> None:

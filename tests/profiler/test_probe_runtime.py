@@ -18,7 +18,7 @@ def test_the_tiny_run_prints_resident_bytes(
 ) -> None:
     monkeypatch.setattr(probe_runtime, "resident_bytes", lambda: 12345)
     monkeypatch.setattr(probe_runtime, "count_compiled", lambda: lambda: 7)
-    probe_runtime.main(method, torch.get_num_threads())
+    probe_runtime.main(method, torch.get_num_threads(), checkpointing=True)
     assert capsys.readouterr().out == "12345 7\n"
 
 
