@@ -44,15 +44,9 @@ def compare(
             "depths. Writes value.yaml, for `flexp plan --value`.",
         ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="What is trained: it is profiled first.")
-    ] = None,
-    profile: Annotated[
-        Path | None, typer.Option("--profile", metavar="FILE", help="Or its profile.")
-    ] = None,
-    strategy: Annotated[
-        study.StrategyName, typer.Option("--strategy", help="How the split depths are chosen.")
-    ] = "optimized",
+    model: study.ModelOption = None,
+    profile: study.ProfileOption = None,
+    strategy: study.StrategyOption = "optimized",
     length: options.LengthOption = None,
     batch: options.BatchOption = None,
     method: options.MethodOption = None,

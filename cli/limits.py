@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options, render
-from .whatif import BaseOption, LimitOption, ProfileOption
+from .whatif import BaseOption, FleetArgument, LimitOption, ProfileOption
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,9 +25,7 @@ WHAT = {
 
 
 def limits(
-    fleet: Annotated[
-        Path, typer.Argument(metavar="FLEET.yaml", help="The fleet as it is.", show_default=False)
-    ],
+    fleet: FleetArgument,
     profile: ProfileOption = None,
     base: BaseOption = None,
     models: Annotated[

@@ -9,13 +9,18 @@ from typing import Annotated
 import typer
 
 from . import options, render
-from .whatif import BaseOption, HoursOption, LimitOption, ObjectiveOption, ProfileOption
+from .whatif import (
+    BaseOption,
+    FleetArgument,
+    HoursOption,
+    LimitOption,
+    ObjectiveOption,
+    ProfileOption,
+)
 
 
 def roi(
-    fleet: Annotated[
-        Path, typer.Argument(metavar="FLEET.yaml", help="The fleet as it is.", show_default=False)
-    ],
+    fleet: FleetArgument,
     profile: ProfileOption = None,
     base: BaseOption = None,
     costs: Annotated[

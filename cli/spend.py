@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options, render
-from .whatif import BaseOption, HoursOption, JobsOption, LimitOption, ObjectiveOption, ProfileOption
+from .whatif import (
+    BaseOption,
+    FleetArgument,
+    HoursOption,
+    JobsOption,
+    LimitOption,
+    ObjectiveOption,
+    ProfileOption,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,9 +28,7 @@ NOTHING = "–"
 
 
 def spend(
-    fleet: Annotated[
-        Path, typer.Argument(metavar="FLEET.yaml", help="The fleet as it is.", show_default=False)
-    ],
+    fleet: FleetArgument,
     profile: ProfileOption = None,
     base: BaseOption = None,
     costs: Annotated[

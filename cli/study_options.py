@@ -25,6 +25,15 @@ DATA = "What they learn from"
 RATES = "How they learn"
 
 FleetArgument = Annotated[Path, typer.Argument(metavar="FLEET.yaml", show_default=False)]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="What is trained: it is profiled first.")
+]
+ProfileOption = Annotated[
+    Path | None, typer.Option("--profile", metavar="FILE", help="Or its profile.")
+]
+StrategyOption = Annotated[
+    StrategyName, typer.Option("--strategy", help="How the split depths are chosen.")
+]
 DataOption = Annotated[
     str,
     typer.Option(

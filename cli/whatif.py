@@ -24,6 +24,9 @@ ProfileOption = Annotated[
         "each further batch size of the fleet's policy.",
     ),
 ]
+FleetArgument = Annotated[
+    Path, typer.Argument(metavar="FLEET.yaml", help="The fleet as it is.", show_default=False)
+]
 BaseOption = Annotated[
     str | None,
     typer.Option("--base", metavar="NAME", help="Or a model to profile with the usual settings."),
@@ -48,9 +51,7 @@ JobsOption = Annotated[
 
 
 def whatif(
-    fleet: Annotated[
-        Path, typer.Argument(metavar="FLEET.yaml", help="The fleet as it is.", show_default=False)
-    ],
+    fleet: FleetArgument,
     profile: ProfileOption = None,
     base: BaseOption = None,
     scenarios: Annotated[

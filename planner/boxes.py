@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -137,10 +137,9 @@ class Box:
 
     def lowest(self, objective: int = 0) -> Problem:
         """As `at`, for all of the box at once."""
-        shortest, longest = self.fast.steps(self.low.level), self.slow.steps(self.high.level)
-        least = (longest.share, steps_per_second(longest))
-        most = (shortest.share, steps_per_second(shortest))
-        return self._problem(shortest.seconds, least, most, objective, None)
+        seconds, *most = self._curves(self.fast, self.low.level)
+        _, *least = self._curves(self.slow, self.high.level)
+        return self._problem(seconds, least, most, objective, None)
 
     def _transfers(self, use: FloatArray) -> FloatArray:
         """float64[N]: by how much transfers take longer than at the box's low edge, at least."""
@@ -154,8 +153,8 @@ class Box:
     def _problem(
         self,
         seconds: FloatArray,
-        least: tuple[FloatArray, ...],
-        most: tuple[FloatArray, ...],
+        least: Sequence[FloatArray],
+        most: Sequence[FloatArray],
         objective: int,
         use: FloatArray | None,
     ) -> Problem:
@@ -182,8 +181,8 @@ class Box:
         return self.fast.problem(objective, seconds, rows)
 
     def _lines(self, program: Program, level: FloatArray) -> _Lines:
-        there, further = self._tangents[id(program)]
-        here = _curves(program, level) if (level != self.middle).any() else there
+        here, there = self._curves(program, level), self._curves(program, self.middle)
+        further = self._curves(program, self.middle * (1 + DIFFERENCE))
         towards = np.zeros_like(program.apart)
         for k, mine in enumerate(program.on):
             width = DIFFERENCE * self.middle[k]
@@ -192,7 +191,8 @@ class Box:
             (value, middle + towards * (beyond - middle))
             for value, middle, beyond in zip(here, there, further, strict=True)
         ]
-        least, most = self._edges[id(program)]
+        low, high = (self._curves(program, end.level) for end in (self.low, self.high))
+        least, most = (low[0], *high[1:]), (high[0], *low[1:])
         smooth = self._smooth[id(program)]
         return _Lines(
             tuple(
@@ -208,43 +208,24 @@ class Box:
     @cached_property
     def _smooth(self) -> dict[int, BoolArray]:
         """Of `fast` and `slow`, bool[N]: whether a column's curves have no kink in the box."""
-        return {
-            id(program): program.smooth(self.low.level, self.high.level) for program in self._ends
-        }
+        edges = self.low.level, self.high.level
+        return {id(program): program.smooth(*edges) for program in (self.fast, self.slow)}
+
+    def _curves(self, program: Program, level: FloatArray) -> _Curves:
+        """Each level is computed once: corners, middle and edges share some."""
+        key = id(program), level.tobytes()
+        if key not in self._known:
+            steps = program.steps(level)
+            self._known[key] = steps.seconds, steps.share, steps_per_second(steps)
+        return self._known[key]
 
     @cached_property
-    def _edges(self) -> dict[int, tuple[_Curves, _Curves]]:
-        """Of `fast` and `slow`: the least and the most of each curve in the box, which rise or fall
-        with the level."""
-        found = {}
-        for program in self._ends:
-            low, high = _curves(program, self.low.level), _curves(program, self.high.level)
-            found[id(program)] = (low[0], *high[1:]), (high[0], *low[1:])
-        return found
-
-    @property
-    def _ends(self) -> tuple[Program, Program]:
-        return self.fast, self.slow
-
-    @cached_property
-    def _tangents(self) -> dict[int, tuple[_Curves, _Curves]]:
-        """Of `fast` and `slow`: at the middle, and a little above."""
-        return {
-            id(program): (
-                _curves(program, self.middle),
-                _curves(program, self.middle * (1 + DIFFERENCE)),
-            )
-            for program in self._ends
-        }
+    def _known(self) -> dict[tuple[int, bytes], _Curves]:
+        return {}
 
 
-_Curves = tuple[FloatArray, ...]
+_Curves = tuple[FloatArray, FloatArray, FloatArray]
 """Seconds, shares and steps per second."""
-
-
-def _curves(program: Program, level: FloatArray) -> _Curves:
-    steps = program.steps(level)
-    return steps.seconds, steps.share, steps_per_second(steps)
 
 
 @dataclass(frozen=True, eq=False)
