@@ -141,12 +141,12 @@ class Run:
         name, job, waiting = arrival.client, self.job, self.waiting[arrival.client]
         traffic = job.clients[name].wire.traffic
         up, down, waited = traffic.up_bytes, traffic.down_bytes, waiting.seconds
-        loss, problem = None, None
+        loss, problem, began = None, None, time.monotonic()
         try:
             loss = self._train(arrival)
         except StepError as error:
             problem = self._excuse(error)
-        waited = waiting.seconds - waited
+        taken, waited = time.monotonic() - began, waiting.seconds - waited
         return StepRecord(
             step=self.steps_done,
             client=name,
@@ -156,6 +156,7 @@ class Run:
             accuracy=self._accuracy(name) if self._due(arrival) else None,
             fleet_seconds=arrival.seconds,
             waiting_seconds=waited,
+            step_seconds=taken,
             up_bytes=traffic.up_bytes - up,
             down_bytes=traffic.down_bytes - down,
         )

@@ -80,6 +80,8 @@ class StepRecord(Contract):
     """On the planned fleet's clock, queueing left out."""
     waiting_seconds: NonNegativeFloat
     """On this machine's clock: how long the client waited for the server's answers."""
+    step_seconds: NonNegativeFloat | None = None
+    """On this machine's clock: the whole step, waiting included."""
     up_bytes: NonNegativeInt
     """Of this step."""
     down_bytes: NonNegativeInt
@@ -109,6 +111,8 @@ class ClientSummary(Contract):
     """Means over the first and the last tenth of the steps taken; none without a step."""
     waiting_seconds: NonNegativeFloat
     """For the server's answers, over all steps."""
+    step_seconds: NonNegativeFloat | None = None
+    """Of all steps on the clock of the machine that ran them, waiting included."""
     up_bytes: NonNegativeInt
     down_bytes: NonNegativeInt
     up_bytes_per_step: Promise

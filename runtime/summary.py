@@ -64,6 +64,7 @@ def _client(
     tenth = max(1, len(losses) // 10)
     up, down = sum(r.up_bytes for r in records), sum(r.down_bytes for r in records)
     steps, promised = max(1, len(records)), entry.predicted
+    seconds = [r.step_seconds for r in records if r.step_seconds is not None]
     return ClientSummary(
         depth=entry.depth,
         data=statistics,
@@ -76,6 +77,7 @@ def _client(
         first_loss=_mean(losses[:tenth]),
         last_loss=_mean(losses[-tenth:]),
         waiting_seconds=sum(record.waiting_seconds for record in records),
+        step_seconds=sum(seconds) if len(seconds) == len(records) else None,
         up_bytes=up,
         down_bytes=down,
         up_bytes_per_step=Promise(predicted=promised.up_bytes_per_step, measured=up / steps),

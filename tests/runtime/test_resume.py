@@ -11,7 +11,7 @@ import pytest
 from flexp.errors import PlanError, RunError
 from flexp.runtime.run_folder import held
 
-from .jobs import CLIENTS, STEPS, assert_same_end, run, small_plan
+from .jobs import CLIENTS, CLOCK, STEPS, assert_same_end, run, small_plan
 
 Checkpoint = Callable[[str], Path]
 
@@ -37,7 +37,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert undisturbed is not None and resumed is not None
     assert_same_end(tmp_path / "whole", tmp_path / "parts")
     for name, client in resumed.clients.items():
-        clockless = {"waiting_seconds": undisturbed.clients[name].waiting_seconds}
+        clockless = {key: getattr(undisturbed.clients[name], key) for key in CLOCK}
         assert client.model_copy(update=clockless) == undisturbed.clients[name]
     assert not (tmp_path / "parts" / "checkpoint").exists()
 

@@ -38,6 +38,8 @@ def test_a_run_learns_and_writes_its_folder(tmp_path: Path, checkpoint: Checkpoi
         steps = [line for line in lines if line["client"] == name]
         assert [line["client_step"] for line in steps] == list(range(STEPS))
         assert client.up_bytes == sum(line["up_bytes"] for line in steps)
+        assert client.step_seconds == sum(line["step_seconds"] for line in steps)
+        assert all(line["step_seconds"] > line["waiting_seconds"] > 0 for line in steps)
     assert not (tmp_path / "checkpoint").exists()
 
 
