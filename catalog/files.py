@@ -7,10 +7,10 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ..errors import MissingFileError, SyntaxFileError
 from .field_errors import field_error
@@ -23,13 +23,15 @@ class Contract(BaseModel):
 
 
 C = TypeVar("C", bound=Contract)
+WrittenOne = Annotated[Literal[1], BeforeValidator(lambda value: 1 if value == "1" else value)]
+"""The version of a file that is read as it is written."""
 
 
-class _Loader(yaml.CSafeLoader):
-    """Refuses a key that stands twice in a mapping, of which YAML keeps the last one."""
+class _OnceEach:
+    """A loader that refuses a key that stands twice in a mapping, of which YAML keeps the last."""
 
     def get_single_node(self) -> yaml.Node | None:
-        root = super().get_single_node()
+        root: yaml.Node | None = super().get_single_node()  # type: ignore[misc]
         left = [root] if root else []
         seen = set()  # anchored values are reached more than once
         while left:
@@ -45,6 +47,14 @@ class _Loader(yaml.CSafeLoader):
         return root
 
 
+class _Loader(_OnceEach, yaml.CSafeLoader):
+    """Numbers, dates and truth values by YAML's rules."""
+
+
+class _TextLoader(_OnceEach, yaml.CBaseLoader):
+    """Every value is the text that stands there."""
+
+
 def _check_keys(mapping: yaml.MappingNode) -> None:
     keys = set()
     for key, _ in mapping.value:
@@ -56,8 +66,9 @@ def _check_keys(mapping: yaml.MappingNode) -> None:
         keys.add(key.value)
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The top-level mapping of a YAML or JSON file.
+def read_mapping(path: Path, *, as_written: bool = False) -> dict[str, Any]:
+    """The top-level mapping of a YAML or JSON file; `as_written`: with texts in place of numbers,
+    so that 0.1 is a tenth exactly and +1 keeps its sign.
 
     Raises MissingFileError, or SyntaxFileError with the line of the first mistake.
     """
@@ -65,7 +76,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise MissingFileError(path)
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        data = _parsed(text, path.suffix)
+        data = _parsed(text, path.suffix, as_written)
     except json.JSONDecodeError as error:
         raise SyntaxFileError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
     except yaml.YAMLError as error:
@@ -81,10 +92,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return data
 
 
-def _parsed(text: str, suffix: str) -> object:
+def _parsed(text: str, suffix: str, as_written: bool) -> object:
     if suffix == ".json":
-        return json.loads(text)
-    return yaml.load(text, Loader=_Loader)  # a kind of CSafeLoader
+        number = str if as_written else None
+        return json.loads(text, parse_int=number, parse_float=number)
+    return yaml.load(text, Loader=_TextLoader if as_written else _Loader)  # both are safe
 
 
 def read_contract(contract: type[C], path: Path) -> C:

@@ -18,20 +18,22 @@ from .whatif import (
     ProfileOption,
 )
 
+CostsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--costs",
+        metavar="FILE",
+        show_default="`flexp catalog costs`",
+        help="Your prices, hours, value and discount rate; what it leaves out is as by default.",
+    ),
+]
+
 
 def roi(
     fleet: FleetArgument,
     profile: ProfileOption = None,
     base: BaseOption = None,
-    costs: Annotated[
-        Path | None,
-        typer.Option(
-            "--costs",
-            metavar="FILE",
-            show_default="`flexp catalog costs`",
-            help="Prices, hours, value and discount rate.",
-        ),
-    ] = None,
+    costs: CostsOption = None,
     value: Annotated[
         Path | None,
         typer.Option(

@@ -48,11 +48,12 @@ def verdict(made: Roi) -> list[str]:
     flexp = made.alternatives[-1]
     if best.kind != "flexp" and flexp.possible:
         lines.append(f"FlexP-SFL is at {_money(flexp.npv)}")
-    assumed = sum(not one.own for one in made.assumptions)
-    if assumed:
+    defaults = [one for one in made.assumptions if not one.own]
+    if defaults:
+        assumed = sum(one.source.startswith("assumed") for one in defaults)
         lines.append(
-            f"{assumed} figures are defaults: `flexp catalog costs > costs.yaml`, put yours in, "
-            "--costs costs.yaml"
+            f"{len(defaults)} figures are defaults, {assumed} of them assumed: `flexp catalog "
+            "costs > costs.yaml`, put yours in, --costs costs.yaml"
         )
     return lines
 

@@ -6,9 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from . import options, render
+from .roi import CostsOption
 from .whatif import (
     BaseOption,
     FleetArgument,
@@ -31,12 +30,7 @@ def spend(
     fleet: FleetArgument,
     profile: ProfileOption = None,
     base: BaseOption = None,
-    costs: Annotated[
-        Path | None,
-        typer.Option(
-            "--costs", metavar="FILE", show_default="`flexp catalog costs`", help="Prices."
-        ),
-    ] = None,
+    costs: CostsOption = None,
     hours: HoursOption = 8.0,
     objective: ObjectiveOption = "total",
     time_limit: LimitOption = 10.0,

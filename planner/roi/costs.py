@@ -7,12 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
 from ...catalog.devices import device_names, find_device_type
 from ...catalog.field_errors import field_error
-from ...catalog.files import Contract, read_mapping
+from ...catalog.files import Contract, WrittenOne, read_mapping
 from ...catalog.lines import file_line
 from ...errors import FieldError, UnknownNameError
 
@@ -52,7 +51,7 @@ PerName = Annotated[dict[str, Given], Field(default_factory=dict)]
 class CostFile(Contract):
     """Fields that are left out are those of the catalogue's data/costs.yaml."""
 
-    schema_version: Literal[1]
+    schema_version: WrittenOne
     currency: Currency = "EUR"
     """Of all that is printed, and of every amount that names none."""
     exchange: dict[Currency, Given] = Field(default_factory=dict)
@@ -131,13 +130,12 @@ def read_costs(path: Path | None) -> Costs:
 
 
 def _read(path: Path) -> CostFile:
-    """Amounts are taken as they are written, so that 0.1 is a tenth exactly."""
-    data = read_mapping(path)
-    raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    """Amounts are taken as they are written."""
+    data = read_mapping(path, as_written=True)
     try:
-        return CostFile.model_validate({**raw, "schema_version": data.get("schema_version")})
+        return CostFile.model_validate(data)
     except ValidationError as error:
-        raise field_error(path, raw, error) from error
+        raise field_error(path, data, error) from error
 
 
 class Costs:

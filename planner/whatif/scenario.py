@@ -18,14 +18,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated
 
-import yaml
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import BeforeValidator, Field, PositiveInt, ValidationError
 
 from ...catalog.device import Link
 from ...catalog.field_errors import field_error
-from ...catalog.files import Contract, read_mapping
+from ...catalog.files import Contract, WrittenOne, read_mapping
 from ...catalog.lines import Place
 from ...errors import FieldError, UnknownNameError
 from ..fleet import ResolvedClient, ResolvedFleet
@@ -38,11 +37,17 @@ KEYS = ("kind", "name", "link")
 """By which clients are dropped."""
 
 
+def _sweep(value: object) -> object:
+    """A list of texts as one text."""
+    texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return ",".join(value) if texts else value  # type: ignore[arg-type]
+
+
 class Scenario(Contract):
     """Changes that happen together; each is text, as on the command line."""
 
     name: str = Field(min_length=1)
-    set: dict[str, str] = Field(default_factory=dict)
+    set: dict[str, Annotated[str, BeforeValidator(_sweep)]] = Field(default_factory=dict)
     """Figures by WHO.FIELD: "+4GiB", "x2", "-10%" or a value; a range or a list is a sweep."""
     drop: tuple[str, ...] = ()
     """Clients that go: kind=DEVICE, name=NAME or link=LINK; * stands for any text."""
@@ -62,7 +67,7 @@ class Scenario(Contract):
 
 
 class ScenarioFile(Contract):
-    schema_version: Literal[1]
+    schema_version: WrittenOne
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
 
 
@@ -83,8 +88,7 @@ def read_scenarios(path: Path) -> tuple[Asked, ...]:
 
     Values are taken as they are written: YAML would make the number 1 of "+1".
     """
-    data = read_mapping(path)
-    _as_written(data, yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader))
+    data = read_mapping(path, as_written=True)
     try:
         content = ScenarioFile.model_validate(data)
     except ValidationError as error:
@@ -99,27 +103,6 @@ def read_scenarios(path: Path) -> tuple[Asked, ...]:
         Asked(scenario, _places(path, number, scenario))
         for number, scenario in enumerate(content.scenarios)
     )
-
-
-def _as_written(data: dict[str, Any], raw: dict[str, Any]) -> None:
-    """Put the text of `set` and `servers` in place of what YAML made of it."""
-    scenarios = data.get("scenarios")
-    if not isinstance(scenarios, list):
-        return
-    for scenario, written in zip(scenarios, raw["scenarios"], strict=True):
-        if not isinstance(scenario, dict):
-            continue
-        if "servers" in scenario and isinstance(written["servers"], str):
-            scenario["servers"] = written["servers"]
-        if isinstance(scenario.get("set"), dict):
-            scenario["set"] = {
-                key: ",".join(value) if _plain_list(value) else value
-                for key, value in written["set"].items()
-            }
-
-
-def _plain_list(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _places(path: Path, number: int, scenario: Scenario) -> dict[str, Where]:

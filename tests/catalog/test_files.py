@@ -20,6 +20,29 @@ def test_merged_mappings_may_be_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", "a: 0.10\nb: [+1, {c: null, d: 2024-12}]\n"),
+        ("a.json", '{"a": 0.10, "b": [1, {"c": "null", "d": "2024-12"}]}'),
+    ],
+)
+def test_as_written(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    found = read_mapping(path, as_written=True)
+    assert found["a"] == "0.10" and found["b"][1] == {"c": "null", "d": "2024-12"}
+    assert found["b"][0] == ("+1" if name == "a.yaml" else "1")
+    assert read_mapping(path)["a"] == 0.1
+
+
+def test_a_key_stands_once_as_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\na: 2\n")
+    with pytest.raises(SyntaxFileError, match=r"a\.yaml:2: .* stands twice"):
+        read_mapping(path, as_written=True)
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ("a: 1\nb: 2\na: 3\n", 3),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from flexp.errors import FieldError, FlexpError, SyntaxFileError, UnknownNameError
-from flexp.planner.roi.costs import CostFile, decimal, read_costs, template
+from flexp.planner.roi.costs import OWN, CostFile, Entry, decimal, read_costs, template
 
 YEN = """\
 schema_version: 1
@@ -77,6 +78,15 @@ def test_scaled(tmp_path: Path) -> None:
         costs.device_price("pi-5")[0]
         == 2 * read_costs(None).device_price("pi-5")[0] / Decimal("0.924") * 150
     )
+
+
+def test_every_default_says_where_it_is_from_or_whom_to_ask() -> None:
+    entries = {name: entry for name, entry in read_costs(None).given if isinstance(entry, Entry)}
+    assert len(entries) > 20
+    for name, entry in entries.items():
+        assert re.fullmatch(r"\d{4}-\d{2}", entry.date), name
+        assert entry.source != OWN, name
+        assert entry.source.startswith("assumed") == ("; ask " in entry.source), name
 
 
 MISTAKES: dict[str, tuple[str, str, type[FlexpError], str]] = {
