@@ -46,7 +46,8 @@ def compare(
     ] = None,
     model: study.ModelOption = None,
     profile: study.ProfileOption = None,
-    strategy: study.StrategyOption = "optimized",
+    strategy: study.StrategyOption = None,
+    plan: study.PlanOption = None,
     length: options.LengthOption = None,
     batch: options.BatchOption = None,
     method: options.MethodOption = None,
@@ -88,6 +89,15 @@ def compare(
             min=1,
             show_default="a quarter of the steps",
             help="Steps of a client between two measurements.",
+        ),
+    ] = None,
+    global_rows: Annotated[
+        int | None,
+        typer.Option(
+            "--global-rows",
+            min=1,
+            show_default="20",
+            help="Test rows of each client in everyone's test set.",
         ),
     ] = None,
     bfloat16: study.ComputeOption = False,
@@ -136,6 +146,7 @@ def compare(
         model=model,
         given=options.given_settings(length=length, batch=batch, method=method, rank=rank),
         strategy=strategy,
+        plan=plan,
         data=data,
         columns=columns,
         partition=partition,
@@ -148,6 +159,8 @@ def compare(
     more: dict[str, object] = {"bfloat16": bfloat16}
     if evaluate_every is not None:
         more["evaluate_every"] = evaluate_every
+    if global_rows is not None:
+        more["global_rows"] = global_rows
     from .compare_run import complete, depth_cells, write_curve
 
     if depths is not None:

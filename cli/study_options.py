@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import FieldError
+from ..errors import FieldError, PlanError
 from . import render
 
 if TYPE_CHECKING:
@@ -32,7 +32,16 @@ ProfileOption = Annotated[
     Path | None, typer.Option("--profile", metavar="FILE", help="Or its profile.")
 ]
 StrategyOption = Annotated[
-    StrategyName, typer.Option("--strategy", help="How the split depths are chosen.")
+    StrategyName | None,
+    typer.Option("--strategy", show_default="optimized", help="How the split depths are chosen."),
+]
+PlanOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="PLAN.yaml",
+        help="Or a plan of the same fleet and settings, as `flexp plan -o` wrote it.",
+    ),
 ]
 DataOption = Annotated[
     str,
@@ -146,7 +155,6 @@ class Ground:
 
     members: dict[str, Member]
     fleet: ResolvedFleet
-    plan: Plan
     profile: Profile
     data: DataOrder
     scenario: Scenario
@@ -159,7 +167,8 @@ def common_ground(
     profile: Path | None,
     model: str | None,
     given: dict[str, object],
-    strategy: StrategyName,
+    strategy: StrategyName | None,
+    plan: Path | None,
     data: str,
     columns: str | None,
     partition: str | None,
@@ -169,8 +178,10 @@ def common_ground(
     scenario: Path | None,
     folder: Path,
 ) -> Ground:
-    """Read the fleet and the data, and plan. The plan is kept in `folder`, so that the same command
-    finds its results again. Raises what those raise."""
+    """Read the fleet and the data, and plan or read the plan. A plan that is made here is kept in
+    `folder`, so that the same command finds its results again. Raises what those raise."""
+    if plan is not None and strategy is not None:
+        raise FieldError("--strategy: has no effect with --plan", "leave one of them out")
     from ..catalog.progress import no_progress
     from ..planner.names import member_names
     from ..planner.resolve import read_fleet
@@ -194,12 +205,14 @@ def common_ground(
         rows = load_data(data, names, no_progress, first.settings.task)
     clients = [name for client in resolved.clients for name in member_names(client)]
     happens = read_scenario(scenario, clients) if scenario else Scenario()
-    plan = _kept_plan(folder, strategy, profiles, resolved)
-    members = members_of(plan, resolved)
+    used = (
+        _kept_plan(folder, strategy or "optimized", profiles, resolved)
+        if plan is None
+        else _given_plan(plan, profiles, resolved)
+    )
     return Ground(
-        members=members,
+        members=members_of(used, resolved),
         fleet=resolved,
-        plan=plan,
         profile=first,
         data=DataOrder(
             name=data,
@@ -210,8 +223,27 @@ def common_ground(
             test_samples=test_samples,
         ),
         scenario=happens,
-        steps=steps or plan.steps_per_client,
+        steps=steps or used.steps_per_client,
     )
+
+
+def _is_of(plan: Plan, profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> bool:
+    from ..catalog.files import content_hash
+
+    hashes = {batch: content_hash(profile) for batch, profile in profiles.items()}
+    return (plan.fleet_hash, plan.profile_hashes) == (content_hash(fleet), hashes)
+
+
+def _given_plan(path: Path, profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> Plan:
+    from ..planner.plan import read_plan
+
+    plan = read_plan(path)
+    if not _is_of(plan, profiles, fleet):
+        raise PlanError(
+            f"{path} is a plan of another fleet, or of another model or other settings",
+            f"plan {fleet.name} with the options under 'What is trained' that are given here",
+        )
+    return plan
 
 
 def _kept_plan(
@@ -222,16 +254,15 @@ def _kept_plan(
 ) -> Plan:
     """The plan of an earlier command for the same fleet and profiles, or a new one: of plans that
     are equally good, a search may find any."""
-    from ..catalog.files import content_hash, write_contract
+    from ..catalog.files import write_contract
     from ..planner.plan import read_plan
     from ..planner.solve import Wanted
     from . import plan_search
 
     path = folder / f"plan-{strategy}.yaml"
-    hashes = {batch: content_hash(profile) for batch, profile in profiles.items()}
     if path.exists():
         kept = read_plan(path)
-        if (kept.fleet_hash, kept.profile_hashes) == (content_hash(fleet), hashes):
+        if _is_of(kept, profiles, fleet):
             return kept
     made = plan_search.search(strategy, profiles, fleet, Wanted())
     write_contract(made, path)

@@ -23,9 +23,20 @@ def tune(
     budget: Annotated[
         int, typer.Option("--budget", min=1, max=9, help="Trials of each algorithm.")
     ] = 4,
+    held_out: Annotated[
+        float,
+        typer.Option(
+            "--held-out",
+            metavar="SHARE",
+            min=0.01,
+            max=0.99,
+            help="Of each client's training rows, those to measure on.",
+        ),
+    ] = 0.25,
     model: study.ModelOption = None,
     profile: study.ProfileOption = None,
-    strategy: study.StrategyOption = "optimized",
+    strategy: study.StrategyOption = None,
+    plan: study.PlanOption = None,
     length: options.LengthOption = None,
     batch: options.BatchOption = None,
     method: options.MethodOption = None,
@@ -48,8 +59,8 @@ def tune(
 ) -> None:
     """Search a small grid of learning rates, the same budget for each algorithm.
 
-    Clients train on three quarters of their training rows and are measured on the others: no test
-    row is looked at, and the seed is one that no comparison uses. `flexp compare --rates` takes the
+    Clients train on some of their training rows and are measured on the others: no test row is
+    looked at, and the seed is one that no comparison uses. `flexp compare --rates` takes the
     result.
     """
     render.check_output(rates, "--rates")
@@ -63,6 +74,7 @@ def tune(
         model=model,
         given=options.given_settings(length=length, batch=batch, method=method, rank=rank),
         strategy=strategy,
+        plan=plan,
         data=data,
         columns=columns,
         partition=partition,
@@ -77,7 +89,9 @@ def tune(
 
     by_name = {
         name: tuning.trial_cells(
-            study.cell_of(ground, name, tuning.TUNING_SEED, chosen, bfloat16=bfloat16), budget
+            study.cell_of(ground, name, tuning.TUNING_SEED, chosen, bfloat16=bfloat16),
+            budget,
+            held_out,
         )
         for name in names
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +77,14 @@ class Holdings:
         """The holdings that the client's model is made of, head last."""
         parts = (*self.body.parts, HEAD)
         return [(owner, part) for part in parts for owner in self.owners(client, part)]
+
+    def digest(self, client: str) -> bytes:
+        """SHA-256 of the weights that the client's model is made of."""
+        found = sha256()
+        for key in self.keys(client):
+            for parameter in self.held[key].parameters:
+                found.update(parameter.detach().contiguous().numpy().tobytes())
+        return found.digest()
 
     def on_server(self, client: str, key: Key) -> bool:
         return key[1] in self.spans[client]

@@ -181,6 +181,11 @@ class Trainer:
             if self.holdings.on_server(event.client, key) == on_server:
                 self.holdings.held[key].update(gradients, factor)
 
+    def identity(self, trainee: str) -> tuple[range, str, bytes]:
+        """Of a model: two that are alike to the last bit have the same."""
+        own = self.trainees[trainee]
+        return own.span, own.codec, self.holdings.digest(trainee)
+
     @torch.no_grad()
     def accuracy(
         self, trainee: str, batches: Iterable[Batch], mode: Mode, prior_C: Tensor | None = None

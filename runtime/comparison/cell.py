@@ -42,9 +42,9 @@ class DataOrder(Contract):
     partition: str | None = None
     train_samples: PositiveInt | None = None
     test_samples: PositiveInt | None = None
-    validation: bool = False
-    """Train on three quarters of each client's training rows and measure on the others: the test
-    rows are not looked at."""
+    held_out_share: float | None = Field(default=None, gt=0, lt=1)
+    """Of each client's training rows: train on the others and measure on these; the test rows are
+    not looked at."""
 
 
 class Cell(Contract):

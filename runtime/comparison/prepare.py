@@ -11,6 +11,7 @@ from ...catalog.models.build import load_model
 from ...catalog.models.entry import checkpoint_folder, load_config
 from ...catalog.progress import Progress
 from ..algorithms.algorithm import Algorithm
+from ..algorithms.precision import write_out_attention
 from ..algorithms.trainer import Trainee
 from ..assemble import start_head
 from ..batches import Batcher, Encoded
@@ -23,7 +24,6 @@ from .costs import StepCost, split_cost, transfer_seconds, whole_cost
 
 EVERYONE = "(everyone)"
 """Who trains where all rows are in one place."""
-VALIDATION_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ def make_task(cell: Cell, data: TextData, progress: Progress) -> Task:
     folder = checkpoint_folder(cell.model, progress)
     settings = settings.model_copy(update={"labels": len(classes)})
     model = load_model(folder, load_config(cell.model), settings)
+    if cell.bfloat16:
+        write_out_attention(model.backbone)
     batcher = batcher_for(settings.task, folder, model.backbone, settings.length, data)
     names = tuple(data.class_names.get(label, label) for label in classes)
     start_head(model, batcher, names if cell.options.head_start == "names" else ())
@@ -70,15 +72,15 @@ def _divided(cell: Cell, data: TextData) -> Partition:
         train_samples=order.train_samples,
         test_samples=order.test_samples,
     )
-    if not order.validation:
+    if order.held_out_share is None:
         return partition
-    parts = {name: _validation(own) for name, own in partition.clients.items()}
+    parts = {name: _held_out(own, order.held_out_share) for name, own in partition.clients.items()}
     return replace(partition, clients=parts)
 
 
-def _validation(own: ClientData) -> ClientData:
-    """The last quarter of the training rows in place of the test rows; of two rows, one."""
-    held_out = max(1, round(VALIDATION_SHARE * len(own.train)))
+def _held_out(own: ClientData, share: float) -> ClientData:
+    """The last training rows in place of the test rows; one at least, and all but one at most."""
+    held_out = max(1, min(round(share * len(own.train)), len(own.train) - 1))
     return ClientData(train=own.train[:-held_out], test=own.train[-held_out:])
 
 

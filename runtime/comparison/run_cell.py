@@ -56,6 +56,8 @@ class _Run:
         self.averages = dict.fromkeys(trainees, 0)
         self.ended = dict.fromkeys(trainees, 0.0)
         self.left: set[str] = set()
+        self.overall: dict[tuple[range, str, bytes], float] = {}
+        """Accuracy on everyone's rows, by model."""
 
     def _averaged_bytes(self, trainee: str) -> int:
         """Of the weights that go up, and down again, at the end of a round. What a server keeps
@@ -127,6 +129,13 @@ class _Run:
         return self.trainer.accuracy(self._owner(client), batches, "personal", prior)
 
     def _overall(self, client: str) -> float:
+        """Clients that have the same model are measured once."""
+        identity = self.trainer.identity(self._owner(client))
+        if identity not in self.overall:
+            self.overall[identity] = self._measured_overall(client)
+        return self.overall[identity]
+
+    def _measured_overall(self, client: str) -> float:
         sets = [head(rows, self.cell.global_rows) for rows in self.task.test.values()]
         size = 2 * self.trainer.batch_size
         batches = chain.from_iterable(self.task.batcher.in_order(rows, size) for rows in sets)

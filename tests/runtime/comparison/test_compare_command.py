@@ -38,6 +38,7 @@ def typed(
 
 
 COMPARE = f"compare fleet.yaml --model MODEL {SETTINGS}"
+TUNE = f"tune fleet.yaml --model MODEL {SETTINGS} --budget 2 --algorithms local"
 
 
 def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -83,6 +84,25 @@ def test_another_fleet_is_planned_anew(typed: Type, tmp_path: Path) -> None:
     assert len(list((tmp_path / "compare" / "cells").iterdir())) == 2
 
 
+def test_a_plan_that_was_made_before(typed: Type, tmp_path: Path) -> None:
+    """Its depths are what is trained; it must be a plan of this fleet and these settings."""
+    made = typed(
+        "plan fleet.yaml --model MODEL --length 16 --batch 4 --rank 4 --strategy static -o p.yaml"
+    )
+    assert made.exit_code == 0, made.output
+    line = f"{COMPARE} --seeds 1 --algorithms flexp-sfl --steps 1"
+    given = typed(f"{line} --plan p.yaml")
+    assert given.exit_code == 0, given.output
+    assert not list((tmp_path / "compare").glob("plan-*"))
+    same = typed(f"{line} --strategy static")
+    assert same.exit_code == 0, same.output
+    assert len(list((tmp_path / "compare" / "cells").iterdir())) == 1
+    both = typed(f"{line} --plan p.yaml --strategy static")
+    assert both.exit_code == 5 and "--strategy: has no effect with --plan" in both.stderr
+    other = typed(f"{line} --plan p.yaml --rank 2")
+    assert other.exit_code == 10 and "p.yaml is a plan of another fleet" in other.stderr
+
+
 def test_an_interrupted_study_goes_on(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     line = f"{COMPARE} --seeds 1 --algorithms local,fedavg"
     real = study.run_cell
@@ -117,28 +137,24 @@ def test_a_curve_of_depths_that_the_planner_reads(typed: Type, tmp_path: Path) -
 def test_rates_are_chosen_on_validation_rows_and_then_used(
     typed: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    seen: list[tuple[bool, int, float, float]] = []
+    seen: list[tuple[float | None, int, float, float]] = []
     real = study.run_cell
 
     def noted(cell: Cell, *rest: object) -> object:
         rates = cell.options.learning_rate, cell.options.head_rate
-        seen.append((cell.data.validation, cell.seed, *rates))
+        seen.append((cell.data.held_out_share, cell.seed, *rates))
         return real(cell, *rest)
 
     monkeypatch.setattr(study, "run_cell", noted)
-    tuned = typed(f"tune fleet.yaml --model MODEL {SETTINGS} --budget 2 --algorithms local")
+    tuned = typed(f"{TUNE} --held-out 0.4")
     assert tuned.exit_code == 0, tuned.output
-    assert [entry[:2] for entry in seen] == [(True, 1000)] * 2 and seen[0] != seen[1]
+    assert [entry[:2] for entry in seen] == [(0.4, 1000)] * 2 and seen[0] != seen[1]
     assert "local" in tuned.stdout
     seen.clear()
     used = typed(f"{COMPARE} --seeds 1 --algorithms local --rates rates.yaml --json")
     assert used.exit_code == 0, used.output
-    chosen = json.loads(
-        typed(
-            f"tune fleet.yaml --model MODEL {SETTINGS} --budget 2 --algorithms local --json"
-        ).stdout
-    )["rates"]["local"]
-    assert seen == [(False, 0, chosen["learning_rate"], chosen["head_rate"])]
+    chosen = json.loads(typed(f"{TUNE} --held-out 0.4 --json").stdout)["rates"]["local"]
+    assert seen == [(None, 0, chosen["learning_rate"], chosen["head_rate"])]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flexp.errors import StepError
+from flexp.runtime.algorithms.trainer import Trainer
 from flexp.runtime.comparison.cell import Cell, CellResult
 from flexp.runtime.comparison.prepare import make_task
 from flexp.runtime.comparison.run_cell import run_cell
@@ -87,11 +88,31 @@ def test_validation_leaves_the_test_rows_alone(checkpoint: Checkpoint) -> None:
     """Three quarters and a quarter of the 16 training rows."""
     cell = small_cell(checkpoint("bert"))
     whole = make_task(cell, text_data(), silent)
-    order = cell.data.model_copy(update={"validation": True})
+    order = cell.data.model_copy(update={"held_out_share": 0.25})
     held = make_task(cell.model_copy(update={"data": order}), text_data(), silent)
     for name in CLIENTS:
         assert (len(held.train[name]), len(held.test[name])) == (12, 4)
         assert held.train[name].ids + held.test[name].ids == whole.train[name].ids
+
+
+@pytest.mark.parametrize(("name", "models"), [("splitfed-v1", 1), ("flexp-sfl", len(CLIENTS))])
+def test_equal_models_are_measured_once(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, name: str, models: int
+) -> None:
+    """splitfed-v1 ends with an average, after which all have one model: the same on everyone's
+    rows."""
+    modes: list[str] = []
+    real = Trainer.accuracy
+
+    def counted(self: Trainer, trainee: str, batches: Any, mode: Any, *rest: Any) -> float:
+        modes.append(mode)
+        return real(self, trainee, batches, mode, *rest)
+
+    monkeypatch.setattr(Trainer, "accuracy", counted)
+    found = outcome(small_cell(checkpoint("bert"), name))
+    assert modes.count("global") == models
+    if models == 1:
+        assert len({client.overall for client in found.clients.values()}) == 1
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
