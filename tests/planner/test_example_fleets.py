@@ -10,7 +10,7 @@ from flexp.planner.resolve import read_fleet
 from flexp.profiler.profile import Profile
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-MEMBERS = {"office-8": 8, "factory-200": 200, "field-10000": 10_000}
+MEMBERS = {"office-8": 8, "region-16": 16, "factory-200": 200, "field-10000": 10_000}
 
 
 def test_every_example_is_here() -> None:
