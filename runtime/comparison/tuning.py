@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from statistics import fmean, stdev
 
 from .cell import Cell, CellResult
 from .rates import Rate, Rates
@@ -47,10 +48,20 @@ def trial_cells(cell: Cell, budget: int, held_out_share: float) -> tuple[Cell, .
 
 
 def best(cells: Sequence[Cell], results: Mapping[str, CellResult]) -> Cell:
-    """The trial with the highest personal accuracy, the first of equals; only trials that are in
-    `results` count, since rates that are too high may leave no numbers."""
+    """The first trial whose personal accuracy is less than one standard error below the highest
+    (Breiman et al., "Classification and Regression Trees", 1984, 3.4.3): a few validation rows do
+    not tell them apart. Only trials that are in `results` count, since rates that are too high may
+    leave no numbers."""
     done = [cell for cell in cells if cell.key in results]
-    return max(done, key=lambda cell: results[cell.key].personal)
+    highest = max((results[cell.key] for cell in done), key=lambda result: result.personal)
+    return next(cell for cell in done if _as_good(results[cell.key], highest))
+
+
+def _as_good(result: CellResult, highest: CellResult) -> bool:
+    """By the differences of each client's accuracies."""
+    lost = [own.personal - result.clients[name].personal for name, own in highest.clients.items()]
+    error = stdev(lost) / len(lost) ** 0.5 if len(lost) > 1 else 0.0
+    return fmean(lost) <= 0 or fmean(lost) < error
 
 
 def rates_of(chosen: Sequence[Cell], budget: int) -> Rates:
