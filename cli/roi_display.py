@@ -33,8 +33,12 @@ def show(made: Roi) -> None:
         else:
             to.print(f"{NAMES[one.kind]}: {'; '.join(one.remarks)}", markup=False)
         to.print()
-    to.print(tornado_table(made))
-    to.print()
+    if made.tornado:
+        to.print(tornado_table(made))
+        for swing in made.tornado:
+            for text in swing.beyond:
+                to.print(f"{swing.name}: {text}", markup=False)
+        to.print()
     to.print(assumptions_table(made))
     to.print()
     for text in verdict(made):
@@ -102,30 +106,33 @@ def lines_table(made: Roi, one: Alternative) -> Table:
 
 def tornado_table(made: Roi) -> Table:
     """Bars between the NPVs of both ends, on one scale."""
-    ends = [v for s in made.tornado for v in (s.npv_low, s.npv_high) if v is not None]
+    ends = [value for swing in made.tornado for value in (swing.npv_low, swing.npv_high)]
     now = made.alternatives[-1].npv
     low, high = min([*ends, now]), max([*ends, now])
     table = render.table(
         *("what", "from, to", ">NPV", ">NPV", "on one scale"),
         title="What matters most to FlexP-SFL",
-        caption=f"NPV now {_money(now)} (│); – where no plan was found",
+        caption=f"NPV now {_money(now)} (│)",
     )
     for swing in made.tornado:
-        ends_text = [NOTHING if v is None else _money(v) for v in (swing.npv_low, swing.npv_high)]
-        bar = _bar(swing, now, low, high)
-        table.add_row(swing.name, f"{swing.low}, {swing.high}", *ends_text, bar)
+        table.add_row(
+            swing.name,
+            f"{swing.low}, {swing.high}",
+            *map(_money, (swing.npv_low, swing.npv_high)),
+            _bar(swing, now, low, high),
+        )
     return table
 
 
 def _bar(swing: Swing, now: Decimal, low: Decimal, high: Decimal) -> str:
-    known = [v for v in (swing.npv_low, swing.npv_high) if v is not None]
-    if not known or high == low:
+    if high == low:
         return ""
+    known = (swing.npv_low, swing.npv_high, now)
 
     def column(value: Decimal) -> int:
         return round(float((value - low) / (high - low)) * (BAR_COLUMNS - 1))
 
-    filled = range(column(min(*known, now)), column(max(*known, now)) + 1)
+    filled = range(column(min(known)), column(max(known)) + 1)
     cells = ["█" if index in filled else " " for index in range(BAR_COLUMNS)]
     cells[column(now)] = "│"
     return "".join(cells)

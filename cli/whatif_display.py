@@ -60,12 +60,12 @@ def side_by_side(made: WhatIf, one: Outcome) -> Table:
     )
     table.add_row("plan", made.baseline.status, one.status)
     for name, (label, kind) in ROWS.items():
-        before, after = _cell(made.baseline.figures, name), _cell(one.figures, name)
+        before, after = cell(made.baseline.figures, name), cell(one.figures, name)
         table.add_row(
             label,
-            _text(before, kind, made.blocks),
-            _text(after, kind, made.blocks),
-            _change(before, after),
+            figure_text(before, kind, made.blocks),
+            figure_text(after, kind, made.blocks),
+            change(before, after),
         )
     return table
 
@@ -92,7 +92,7 @@ def class_table(made: WhatIf, one: Outcome) -> Table:
                 *(
                     NOTHING
                     if found is None or not found.devices
-                    else _text(found.slowest_round_seconds, "seconds")
+                    else figure_text(found.slowest_round_seconds, "seconds")
                     for found in (was, now)
                 )
             ),
@@ -115,12 +115,10 @@ def brief_table(made: WhatIf) -> Table:
     for one in (made.baseline, *made.scenarios[:SHOWN]):
         cells = []
         for name in BRIEF:
-            value = _cell(one.figures, name)
-            change = (
-                "" if one is made.baseline else _change(_cell(made.baseline.figures, name), value)
-            )
-            text = _text(value, ROWS[name][1], made.blocks, short=True)
-            cells.append(f"{text}\n[dim]{change}[/]" if change else text)
+            value = cell(one.figures, name)
+            moved = "" if one is made.baseline else change(cell(made.baseline.figures, name), value)
+            text = figure_text(value, ROWS[name][1], made.blocks, short=True)
+            cells.append(f"{text}\n[dim]{moved}[/]" if moved else text)
         table.add_row(escape(one.name), _status(one), *cells)
     left = len(made.scenarios) - SHOWN
     if left > 0:
@@ -163,12 +161,12 @@ def assumptions(fleet: ResolvedFleet, hours: float) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _cell(figures: Figures | None, name: str) -> float | None:
+def cell(figures: Figures | None, name: str) -> float | None:
     value = getattr(figures, name, None)
     return None if value is None else float(value)
 
 
-def _text(value: float | None, kind: str, blocks: int = 0, short: bool = False) -> str:
+def figure_text(value: float | None, kind: str, blocks: int = 0, short: bool = False) -> str:
     from ..catalog.units import format_bytes, format_seconds
 
     if value is None:
@@ -189,7 +187,7 @@ def _text(value: float | None, kind: str, blocks: int = 0, short: bool = False) 
     return f"{number} {kind[0]}"
 
 
-def _change(before: float | None, after: float | None) -> str:
+def change(before: float | None, after: float | None) -> str:
     """ "+12.5%"; the difference where there was nothing before, "" where hardly anything did."""
     if before is None or after is None or before == after:
         return ""

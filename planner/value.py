@@ -27,6 +27,8 @@ class ValueCurve(Contract):
     schema_version: Literal[1] = 1
     source: str = Field(min_length=1)
     """How the values were measured."""
+    date: str = ""
+    """When: a year and a month."""
     points: tuple[ValuePoint, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -54,6 +56,7 @@ class ValueCurve(Contract):
 DEFAULT_CURVE = ValueCurve(
     source="all-MiniLM-L6-v2 on 20 Newsgroups, 16 clients, Dirichlet(0.3), LoRA rank 8: mean "
     "personal accuracy with every client at depth 1, and at depth 5, of 6 blocks",
+    date="2026-11",
     points=(
         ValuePoint(depth_share=1 / 6, value=0.760),
         ValuePoint(depth_share=5 / 6, value=0.739),

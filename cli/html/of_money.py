@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ..roi_display import NAMES
 from .charts import bars, grouped, tornado
-from .parts import Cell, Chart, Say, Section, Table, row, seconds, titles
+from .parts import JOINT, Cell, Chart, Say, Section, Table, row, seconds, titles
 
 if TYPE_CHECKING:
     from ...planner.roi.costs import Assumption
-    from ...planner.roi.result import Alternative, Roi
+    from ...planner.roi.result import Alternative, Roi, Swing
     from ...planner.whatif.spend import Spend
 
 
@@ -50,12 +50,14 @@ def roi_section(made: Roi, say: Say) -> Section:
         tables=(
             _alternatives(made, say),
             *(_lines(made, one, say) for one in made.alternatives if one.lines),
-            _swings(made, say),
+            *([_swings(made, say)] if made.tornado else []),
             assumptions_table(made.assumptions, say),
         ),
         charts=tuple(charts),
         remarks=tuple(
-            f"{say(NAMES[one.kind])}: {text}" for one in made.alternatives for text in one.remarks
+            f"{say(NAMES[one.kind])}: {say(text)}"
+            for one in made.alternatives
+            for text in one.remarks
         ),
     )
 
@@ -92,7 +94,10 @@ def _lines(made: Roi, one: Alternative, say: Say) -> Table:
         say(NAMES[one.kind]),
         titles(say, "what", "when", "amount", "how", "assumes"),
         tuple(
-            row(line.name, say(line.when), money(line.amount), line.how, ", ".join(line.assumes))
+            row(
+                *(say(line.name), say(line.when), money(line.amount), say(line.how)),
+                ", ".join(line.assumes),
+            )
             for line in one.lines
         ),
     )
@@ -103,37 +108,35 @@ def _swings(made: Roi, say: Say) -> Table:
         say("What matters most to FlexP-SFL"),
         titles(say, "what", "from", "to", "value at from", "value at to"),
         tuple(
-            row(say(one.name), one.low, one.high, money(one.npv_low), money(one.npv_high))
+            row(
+                *(_swing_name(one, say), one.low, one.high),
+                *(money(one.npv_low), money(one.npv_high)),
+            )
             for one in made.tornado
+        ),
+        say(JOINT).join(
+            f"{_swing_name(one, say)}: {say(text)}" for one in made.tornado for text in one.beyond
         ),
     )
 
 
 def _tornado(made: Roi, say: Say) -> Chart | None:
-    now = made.alternatives[-1].npv
-    found = [
-        (
-            say(one.name),
-            (_end(one.npv_low, now), _end(one.npv_high, now)),
-            tuple(
-                text if value is not None else f"{text}: {say('no plan')}"
-                for text, value in ((one.low, one.npv_low), (one.high, one.npv_high))
-            ),
-        )
-        for one in made.tornado
-    ]
-    if not found or not made.alternatives[-1].possible:
+    if not made.tornado:
         return None
-    names, ends, notes = zip(*found, strict=True)
+    now = made.alternatives[-1].npv
+    names = [_swing_name(one, say) for one in made.tornado]
+    ends = [(float(one.npv_low), float(one.npv_high)) for one in made.tornado]
+    notes = [(one.low, one.high) for one in made.tornado]
     title = say("What matters most to FlexP-SFL")
     label = say("Net present value ({})").format(made.currency)
-    alt = ", ".join(f"{n}: {low:,.0f} – {high:,.0f}" for n, (low, high), _ in found)
+    alt = ", ".join(
+        f"{name}: {low:,.0f} – {high:,.0f}" for name, (low, high) in zip(names, ends, strict=True)
+    )
     return Chart(title, tornado(names, ends, notes, float(now), label), f"{title}: {alt}")
 
 
-def _end(value: Decimal | None, now: Decimal) -> float:
-    """Where there is no plan, no bar."""
-    return float(now if value is None else value)
+def _swing_name(one: Swing, say: Say) -> str:
+    return say("value of a right answer" if one.name == "value" else one.name)
 
 
 def assumptions_table(found: tuple[Assumption, ...], say: Say) -> Table:
@@ -142,10 +145,10 @@ def assumptions_table(found: tuple[Assumption, ...], say: Say) -> Table:
         titles(say, "assumption", "amount", "currency", "source", "date", "yours"),
         tuple(
             row(
-                one.name,
+                say(one.name),
                 Cell(f"{one.amount.normalize():f}", float(one.amount)),
                 one.currency,
-                one.source,
+                say(one.source),
                 one.date.replace("-", UNBROKEN),
                 "●" if one.own else "",
             )
@@ -157,7 +160,7 @@ def assumptions_table(found: tuple[Assumption, ...], say: Say) -> Table:
 def spend_section(made: Spend, say: Say) -> Section:
     rows = tuple(
         row(
-            one.name,
+            say(one.name),
             money(one.once),
             money(one.a_year),
             say(one.status) if one.saved_days is None else seconds(_seconds(one.saved_days)),
@@ -169,9 +172,9 @@ def spend_section(made: Spend, say: Say) -> Section:
     columns = ("one unit of", "once", "a year", "run shorter", "slowest shorter", "per 100 a year")
     verdict = say("nothing of this kind that was tried is enough")
     if made.ranked:
-        verdict = say("buy next: {}").format(made.ranked[0].name)
+        verdict = say("buy next: {}").format(say(made.ranked[0].name))
     elif made.purchase is not None:
-        parts = " + ".join(f"{part.count} × ({part.name})" for part in made.purchase.parts)
+        parts = " + ".join(f"{part.count} × ({say(part.name)})" for part in made.purchase.parts)
         verdict = say("the smallest purchase that is enough: {}").format(parts)
     return Section(
         title=say("What to buy next: {}").format(made.fleet),
@@ -181,7 +184,7 @@ def spend_section(made: Spend, say: Say) -> Section:
             *([Table(say("What to buy next"), titles(say, *columns), rows)] if rows else []),
             assumptions_table(made.assumptions, say),
         ),
-        remarks=made.baseline.why,
+        remarks=tuple(map(say, made.baseline.why)),
     )
 
 

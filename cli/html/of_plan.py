@@ -5,8 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..plan_rows import Row, rows
-from .charts import BLUE, GREEN, ORANGE, shares
-from .parts import Cell, Chart, Say, Section, Table, number, row, seconds, share, size, titles
+from .charts import BLUE, GREEN, GREY, shares
+from .parts import (
+    JOINT,
+    Cell,
+    Chart,
+    Say,
+    Section,
+    Table,
+    number,
+    row,
+    seconds,
+    share,
+    size,
+    titles,
+)
 
 if TYPE_CHECKING:
     from ...planner.plan import ClientPlan, Plan
@@ -28,13 +41,13 @@ def plan_section(made: Plan, say: Say) -> Section:
         else say("not optimised")
     )
     absent = sum(away.count for away in made.absent)
-    verdict = f"{devices}; {binds.format(what, f'{fullness:.0%}')}; {proof}"
+    parts = (devices, binds.format(what, f"{fullness:.0%}"), proof)
     remarks = [slowest(made, say)] if made.clients else []
     if absent:
         remarks.append(say("{} optional devices take no part").format(f"{absent:,}"))
     return Section(
         title=say("Plan: {}").format(made.fleet),
-        verdicts=(verdict,),
+        verdicts=(say(JOINT).join(parts),),
         good=True,
         tables=(_classes(made, found, say), _servers(made, say), _objectives(made, say)),
         charts=(_picture(made, found[:SHOWN], say),),
@@ -131,7 +144,7 @@ def _servers(made: Plan, say: Say) -> Table:
 def _objectives(made: Plan, say: Say) -> Table:
     return Table(
         say("Objectives"),
-        titles(say, "objective", "value", "bound", "gap", "status"),
+        titles(say, "objective", "reached", "bound", "gap", "status"),
         tuple(
             row(
                 f"{one.name} ({one.unit})" if one.unit else one.name,
@@ -153,7 +166,7 @@ def _picture(made: Plan, found: list[Row], say: Say) -> Chart:
     names = [f"{one.name} ({one.count:,})" if one.count > 1 else one.name for one in found]
     parts = [
         (say("bottom, on the device"), BLUE, [mean(one, "bottom") for one in found]),
-        (say("on the server"), ORANGE, [mean(one, "server") for one in found]),
+        (say("on the server"), GREY, [mean(one, "server") for one in found]),
         (say("top, on the device"), GREEN, [mean(one, "top") for one in found]),
     ]
     kept = [part for part in parts if any(part[2])]

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .charts import grouped
-from .parts import Cell, Chart, Say, Section, Table, number, row, seconds, share, size, titles
+from .parts import (
+    JOINT,
+    Cell,
+    Chart,
+    Say,
+    Section,
+    Table,
+    number,
+    row,
+    seconds,
+    share,
+    size,
+    titles,
+)
 
 if TYPE_CHECKING:
     from ...planner.pilot.checklist import Pilot
@@ -30,7 +43,10 @@ def run_section(made: Summary, plan: Plan | None, say: Say) -> Section:
         for name, one in clients.items()
     }
     worst = max((abs(m / p - 1) for p, m in moved.values() if p), default=0.0)
-    text = say("personal accuracy {} > {}; bytes within {} of the plan")
+    parts = (
+        say("personal accuracy {} > {}").format(f"{before:.0%}", f"{after:.0%}"),
+        say("bytes within {} of the plan").format(f"{worst:.1%}"),
+    )
     shown = list(clients)[:SHOWN]
     series = [
         (say(word), [moved[name][index] / 1e6 for name in shown])
@@ -42,7 +58,7 @@ def run_section(made: Summary, plan: Plan | None, say: Say) -> Section:
     ]
     bytes_title = say("Predicted beside measured: MB a step")
     accuracy_title = say("Personal accuracy before and after")
-    remarks = list(made.notes)
+    remarks = list(map(say, made.notes))
     if plan is not None:
         seconds_planned = max((e.steps * e.predicted.step_seconds for e in plan.clients), default=0)
         remarks.append(
@@ -52,7 +68,7 @@ def run_section(made: Summary, plan: Plan | None, say: Say) -> Section:
         )
     return Section(
         title=say("Run: {} on {}").format(made.model, made.data),
-        verdicts=(text.format(f"{before:.0%}", f"{after:.0%}", f"{worst:.1%}"),),
+        verdicts=(say(JOINT).join(parts),),
         good=after > before,
         tables=(
             Table(
@@ -147,7 +163,7 @@ def pilot_section(made: Pilot, say: Say) -> Section:
         title=say("Pilot: {}").format(made.fleet),
         verdicts=(
             text.format(say(outcome.decision), len(made.members), f"{made.devices:,}"),
-            *outcome.reasons,
+            *map(say, outcome.reasons),
         ),
         good={"go": True, "no-go": False}.get(outcome.decision),
         tables=(
@@ -158,7 +174,7 @@ def pilot_section(made: Pilot, say: Say) -> Section:
                 ),
                 tuple(
                     row(
-                        *(one.name, one.device, one.link, ", ".join(one.stands_for)),
+                        *(one.name, one.device, one.link, ", ".join(map(say, one.stands_for))),
                         *(float(one.devices), float(one.depth), one.hours),
                     )
                     for one in made.members
@@ -167,12 +183,14 @@ def pilot_section(made: Pilot, say: Say) -> Section:
             Table(
                 say("What to measure"),
                 titles(
-                    say, "figure", "what", "unit", "expected", "go to", "stop at", "measured", ""
+                    say,
+                    *("figure", "what", "unit", "expected", "go to", "stop at", "why there"),
+                    *("measured", "verdict"),
                 ),
                 tuple(
                     row(
-                        *(one.id, one.what, one.unit, one.expected, one.go, one.stop),
-                        *(one.measured, say(one.verdict)),
+                        *(one.id, say(one.what), one.unit, one.expected, one.go, one.stop),
+                        *(say(one.because), one.measured, say(one.verdict)),
                     )
                     for one in made.checks
                 ),
@@ -183,5 +201,5 @@ def pilot_section(made: Pilot, say: Say) -> Section:
                 made.least_days, number(made.hours_per_day), made.least_steps
             ),
         ),
-        assumptions=made.assumptions,
+        assumptions=tuple(map(say, made.assumptions)),
     )

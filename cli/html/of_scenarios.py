@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..whatif_display import ROWS, _text
+from ..whatif_display import ROWS, cell, change, figure_text
 from .charts import front, grouped
-from .parts import Cell, Chart, Say, Section, Table, listed, number, row, titles
+from .parts import (
+    JOINT,
+    NONE,
+    Cell,
+    Chart,
+    Say,
+    Section,
+    Table,
+    listed,
+    number,
+    row,
+    seconds,
+    titles,
+)
 
 if TYPE_CHECKING:
     from ...planner.whatif.carries import Limits
     from ...planner.whatif.front import Front
     from ...planner.whatif.outcome import Outcome, WhatIf
 
+AGAINST = {"cost": "server cost", "server": "server work", "value": "value lost"}
+"""A front's other metric, as it is called here."""
+NO_PLAN = {"infeasible": "no plan is possible", "unknown": "no plan was found in the time"}
 SHOWN = 12
 """Scenarios in the picture; the tables have all."""
 
@@ -25,10 +41,13 @@ def whatif_section(made: WhatIf, say: Say) -> Section:
         key=lambda one: one.figures.slowest_round_seconds if one.figures else 0.0,
         default=None,
     )
-    verdict = say("{} of {} scenarios have a plan").format(planned, len(made.scenarios))
-    if best is not None:
-        verdict += "; " + say("the shortest run: {}").format(best.name)
-    why = [f"{one.name}: {text}" for one in every if not one.planned for text in one.why]
+    if len(made.scenarios) == 1:
+        verdict = _verdict(made.baseline, made.scenarios[0], say)
+    else:
+        verdict = say("{} of {} scenarios have a plan").format(planned, len(made.scenarios))
+        if best is not None:
+            verdict += say(JOINT) + say("the shortest run: {}").format(say(best.name))
+    why = [f"{say(one.name)}: {say(text)}" for one in every if not one.planned for text in one.why]
     shown = [one for one in every if one.figures is not None][:SHOWN]
     charts = []
     if shown:
@@ -39,28 +58,74 @@ def whatif_section(made: WhatIf, say: Say) -> Section:
         ]
         title = say("Rounds of each scenario")
         charts.append(
-            Chart(title, grouped([_short(one.name) for one in shown], series, label), title)
+            Chart(title, grouped([_short(say(one.name)) for one in shown], series, label), title)
         )
     return Section(
         title=say("What if: {}").format(made.fleet),
         verdicts=(verdict,),
         good=None,
-        tables=(_figures(made, every, say), _depths(made, every, say)),
+        tables=(
+            _side_by_side(made, say) if len(every) == 2 else _figures(made, every, say),
+            _depths(made, every, say),
+        ),
         charts=tuple(charts),
         remarks=tuple(why),
-        assumptions=(*made.assumptions, *dict.fromkeys(n for one in every for n in one.notes)),
+        assumptions=tuple(
+            map(say, dict.fromkeys([*made.assumptions, *(n for one in every for n in one.notes)]))
+        ),
     )
+
+
+def _verdict(baseline: Outcome, one: Outcome, say: Say) -> str:
+    """Of one scenario: what becomes of the run, or that there is none."""
+    if one.figures is None:
+        ends = say(NO_PLAN[one.status])
+    else:
+        after = seconds(3600 * one.figures.finish_hours).text
+        if baseline.figures is None:
+            ends = say("now there is a plan, and the run ends after {}").format(after)
+        else:
+            before = seconds(3600 * baseline.figures.finish_hours).text
+            text = "the run ends after {}, as now"
+            if after != before:
+                text = "the run ends after {} instead of {}"
+            ends = say(text).format(after, before)
+    return say("with {}: {}").format(one.name, ends)
+
+
+def _side_by_side(made: WhatIf, say: Say) -> Table:
+    """Baseline, scenario and what changes."""
+    before, after = made.baseline, made.scenarios[0]
+
+    def cells(name: str) -> tuple[Cell, ...]:
+        values = [cell(one.figures, name) for one in (before, after)]
+        texts = (figure_text(value, ROWS[name][1], made.blocks) for value in values)
+        return row(
+            say(ROWS[name][0].strip()),
+            *(Cell(text, value) for text, value in zip(texts, values, strict=True)),
+            Cell(change(*values), _difference(*values)),
+        )
+
+    return Table(
+        say("Figures"),
+        titles(say, "figure", "baseline", "scenario", "change"),
+        (row(say("plan"), say(before.status), say(after.status), ""), *map(cells, ROWS)),
+        say("scenario: {}").format(after.name),
+    )
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
 def _figures(made: WhatIf, every: tuple[Outcome, ...], say: Say) -> Table:
     names = list(ROWS)
 
     def cells(one: Outcome) -> tuple[Cell, ...]:
-        found = [row(one.name)[0], row(say(one.status))[0]]
+        found = list(row(say(one.name), say(one.status)))
         for name in names:
-            value = getattr(one.figures, name, None)
-            known = None if value is None else float(value)
-            found.append(Cell(_text(known, ROWS[name][1], made.blocks, short=True), known))
+            known = cell(one.figures, name)
+            found.append(Cell(figure_text(known, ROWS[name][1], made.blocks, short=True), known))
         return tuple(found)
 
     return Table(
@@ -75,7 +140,7 @@ def _depths(made: WhatIf, every: tuple[Outcome, ...], say: Say) -> Table:
     depths = [{found.name: found.mean_depth for found in one.classes} for one in every]
     return Table(
         say("Mean depth of each device class"),
-        (say("class"), *(_short(one.name) for one in every[: SHOWN + 1])),
+        (say("class"), *(_short(say(one.name)) for one in every[: SHOWN + 1])),
         tuple(row(name, *(found.get(name) for found in depths[: SHOWN + 1])) for name in names),
         say("depth: blocks on the device, of {}").format(made.blocks),
     )
@@ -89,17 +154,17 @@ def limits_section(made: Limits, say: Say) -> Section:
     rows = tuple(
         row(
             say(one.name),
-            one.most or say("not even the least"),
+            say(one.most or "not even the least"),
             one.beyond,
-            listed(one.why),
-            one.note,
+            listed(say, one.why),
+            say(one.note),
         )
         for one in made.limits
     )
-    carried = [f"{say(one.name)} {one.most or '–'}" for one in made.limits]
+    carried = [f"{say(one.name)} {say(one.most or NONE)}" for one in made.limits]
     return Section(
         title=say("What the fleet carries: {}").format(made.fleet),
-        verdicts=(say("at most: {}").format(listed(carried)),),
+        verdicts=(say("at most: {}").format(say(JOINT).join(carried)),),
         tables=(
             Table(
                 say("Limits"),
@@ -114,22 +179,24 @@ def limits_section(made: Limits, say: Say) -> Section:
 
 def _points(found: Front, say: Say) -> Table:
     return Table(
-        say("Time against {}").format(say(found.metric)),
-        titles(say, "plan", "total (s)", found.metric, "mean depth", "on the front", "breaks"),
+        say("Time against {}").format(say(AGAINST[found.metric])),
+        titles(
+            say, "plan", "total (s)", AGAINST[found.metric], "mean depth", "on the front", "breaks"
+        ),
         tuple(
             row(
-                point.mark,
+                say(point.mark),
                 point.time,
                 point.other,
                 Cell(f"{point.mean_depth:.2f}", point.mean_depth),
                 "●" if point.on_front else "",
-                listed(point.broken),
+                ", ".join(point.broken),
             )
             for point in found.points
         ),
-        listed(
+        say(JOINT).join(
             [
-                found.meaning,
+                say(found.meaning),
                 *(say("no plan in the time: {} slower").format(m) for m in found.missed),
             ]
         ),
@@ -137,10 +204,12 @@ def _points(found: Front, say: Say) -> Table:
 
 
 def _front(found: Front, say: Say) -> Chart:
-    title = say("Time against {}").format(say(found.metric))
+    other = say(AGAINST[found.metric])
+    title = say("Time against {}").format(other)
     points = [
-        (p.time, p.other, "" if p.mark == "front" else p.mark, p.on_front) for p in found.points
+        (p.time, p.other, "" if p.mark == "front" else say(p.mark), p.on_front)
+        for p in found.points
     ]
     alt = ", ".join(f"{number(x)} s: {number(y)}" for x, y, _, best in points if best)
-    label = f"{say(found.metric)} ({found.unit})"
+    label = other if found.unit in ("money", "value") else f"{other} ({found.unit})"
     return Chart(title, front(points, say("total (s)"), label), f"{title}: {alt}")

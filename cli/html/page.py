@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ... import __version__
 from ...catalog.files import Contract
-from .parts import Section
+from .parts import Say, Section
 from .words import words
 
 HERE = Path(__file__).parent
@@ -27,12 +27,19 @@ def page(sections: Sequence[Section], contents: Sequence[Contract], language: st
     return template.render(
         say=words(language),
         language=language,
+        title=_title(contents, words(language)),
         sections=sections,
         style=_file("report.css"),
         script=_file("report.js"),
         data=_json(contents),
         version=__version__,
     )
+
+
+def _title(contents: Sequence[Contract], say: Say) -> str:
+    """With the fleets that it is about."""
+    fleets = dict.fromkeys(one.fleet for one in contents if hasattr(one, "fleet"))
+    return say("Report: {}").format(", ".join(fleets)) if fleets else say("Report")
 
 
 def _file(name: str) -> str:

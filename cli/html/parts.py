@@ -6,9 +6,15 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from unicodedata import east_asian_width
 
 Say = Callable[[str], str]
 """An English text in the report's language."""
+
+
+NONE, JOINT = "–", "; "
+BRIEF, LONG = 24, 40
+"""Columns of a text up to which it stays on one line, and of a word from which it may be broken."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +32,29 @@ class Table:
     caption: str = ""
 
     @property
-    def numeric(self) -> tuple[bool, ...]:
-        """By column: whether it holds numbers."""
+    def kinds(self) -> tuple[str, ...]:
+        """By column, how it is set: number, brief (none needs a second line), long (with words that
+        may be broken), or nothing of these."""
         return tuple(
-            bool(self.rows) and any(row[index].value is not None for row in self.rows)
-            for index in range(len(self.columns))
+            "number"
+            if number
+            else "brief"
+            if max((width(cell.text) for cell in cells), default=0) <= BRIEF
+            else "long" * any(len(word) > LONG for cell in cells for word in cell.text.split())
+            for number, cells in zip(self.numeric, self._by_column, strict=True)
         )
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """By column: whether it holds numbers, or nothing but dashes."""
+        return tuple(
+            any(cell.value is not None for cell in cells) or {cell.text for cell in cells} == {NONE}
+            for cells in self._by_column
+        )
+
+    @property
+    def _by_column(self) -> list[tuple[Cell, ...]]:
+        return [tuple(row[index] for row in self.rows) for index in range(len(self.columns))]
 
     @property
     def csv_text(self) -> str:
@@ -74,7 +97,7 @@ def _cell(cell: str | float | Cell | None) -> Cell:
     if isinstance(cell, Cell):
         return cell
     if cell is None:
-        return Cell("–")
+        return Cell(NONE)
     if isinstance(cell, str):
         return Cell(cell)
     return Cell(number(cell), float(cell))
@@ -90,14 +113,14 @@ def number(value: float) -> str:
 def size(count: float | None) -> Cell:
     from ...catalog.units import format_bytes
 
-    return Cell("–") if count is None else Cell(format_bytes(count), count)
+    return Cell(NONE) if count is None else Cell(format_bytes(count), count)
 
 
 def seconds(value: float | None) -> Cell:
     from ...catalog.units import format_seconds
 
     if value is None:
-        return Cell("–")
+        return Cell(NONE)
     return Cell(format_seconds(value) if value else "0 s", value)
 
 
@@ -109,5 +132,11 @@ def titles(say: Say, *columns: str) -> tuple[str, ...]:
     return tuple(say(column) for column in columns)
 
 
-def listed(texts: Sequence[str]) -> str:
-    return "; ".join(texts)
+def listed(say: Say, texts: Sequence[str]) -> str:
+    """What the planner says, one after the other."""
+    return say(JOINT).join(map(say, texts))
+
+
+def width(text: str) -> int:
+    """Columns that it takes; a letter of Chinese or Japanese takes two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)

@@ -59,7 +59,7 @@ def by_server(setting: Setting) -> Alternative:
     slowest = min(client.link.up_bits_per_second for client in fleet.clients)
     hours = float(gigabytes * GB) * 8 / slowest / 3600
     remark = (
-        f"{said(gigabytes)} GB of data a year leave each device, labels too: up to {said(hours)} h "
+        f"{said(gigabytes)} GB of data a year leave each device, labels too: up to {hours:.3g} h "
         "of sending"
     )
     return finished("central", setting, _with(lines, server), members, remark)
@@ -95,7 +95,8 @@ def with_new_devices(setting: Setting) -> Alternative:
         assumes=(label, "device_life_years"),
     )
     extra = Sum((line,), (Purchase(total, life),)) if bought else Sum(())
-    return _fedavg(setting, "new devices", able, extra, f"{bought:,} {name} are bought")
+    remark = f"{bought:,} {name} are bought" if bought else "no device has to be replaced"
+    return _fedavg(setting, "new devices", able, extra, remark)
 
 
 def by_flexp(setting: Setting, plan: Plan) -> Alternative:
@@ -121,7 +122,7 @@ def by_flexp(setting: Setting, plan: Plan) -> Alternative:
         energy(setting, power, figures.energy_wh),
         value(setting, plan.devices, accuracy, source, True),
     ]
-    remark = f"a run takes {said(figures.finish_hours)} h of training"
+    remark = f"a run takes {figures.finish_hours:.3g} h of training"
     found = _with(lines, for_server(setting, figures.server_hours))
     return finished("flexp", setting, found, plan.devices, remark)
 

@@ -55,16 +55,15 @@ class Swing(Contract):
 
     name: str
     low: str
-    """In words: "bandwidth -50%"."""
+    """In words: "-50%", or as far towards it as there are plans."""
     high: str
-    npv_low: Decimal | None = None
-    """None: no plan."""
-    npv_high: Decimal | None = None
+    npv_low: Decimal
+    npv_high: Decimal
+    beyond: tuple[str, ...] = ()
+    """Why there is no plan farther on."""
 
     @property
     def width(self) -> Decimal:
-        if self.npv_low is None or self.npv_high is None:
-            return Decimal("Infinity")
         return abs(self.npv_high - self.npv_low)
 
 
@@ -77,7 +76,7 @@ class Roi(Contract):
     years: NonNegativeInt
     alternatives: tuple[Alternative, ...]
     tornado: tuple[Swing, ...]
-    """Of flexp, the widest first."""
+    """Of flexp, the widest first; empty where it has no plan."""
     assumptions: tuple[Assumption, ...]
 
     @property

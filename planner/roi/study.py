@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property, partial
 
 from ...errors import FlexpError
-from ..fleet import ResolvedClient, ResolvedFleet
+from ..fleet import ResolvedFleet
 from ..plan import Plan
 from ..solve import NoPlan
+from ..value import DEFAULT_CURVE
 from ..whatif.evaluate import Bench
 from ..whatif.situation import Situation
 from ..whatif.why import reasons
 from .alternatives import by_fedavg, by_flexp, by_server, no_model, with_new_devices
 from .costs import Assumption, decimal
-from .lines import Setting, rented
-from .result import Alternative, Roi, Swing
+from .lines import Setting
+from .result import Alternative, Roi
 from .scale import break_even, scaled
-
-HALF, MORE = Decimal("0.5"), Decimal("1.5")
-DROPOUT = Decimal("0.3")
-"""The most of the tornado; the least is 0."""
-VALUE = ("value_per_point", "value_per_task")
-PRICES: Mapping[str, tuple[str, ...]] = {
-    "people's hours": ("hour_of_work",),
-    "data prices": ("link_per_gb", "metered_per_gb", "links"),
-    "energy price": ("energy_per_kwh",),
-}
+from .tornado import tornado
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,6 @@ class Study:
                 size = break_even(partial(self._npv, make), self.setting.fleet.members)
                 one = one.model_copy(update={"break_even_devices": size})
             found.append(one)
-        swings = sorted(self.tornado(), key=lambda swing: swing.width, reverse=True)
         setting = self.setting
         return Roi(
             fleet=setting.fleet.name,
@@ -82,85 +73,13 @@ class Study:
             currency=setting.costs.currency,
             years=int(setting.costs.figure("years")),
             alternatives=tuple(found),
-            tornado=tuple(swings),
+            tornado=tuple(tornado(setting, self.flexp)) if found[-1].possible else (),
             assumptions=assumptions(setting, found),
         )
 
     def _npv(self, make: Callable[[Setting], Alternative], members: int) -> Decimal | None:
         one = make(replace(self.setting, fleet=scaled(self.setting.fleet, members)))
         return one.npv if one.possible else None
-
-    def tornado(self) -> list[Swing]:
-        """Of flexp; bandwidth and fleet size are planned again."""
-        setting, members = self.setting, self.setting.fleet.members
-        fleets = {
-            "bandwidth": (faster(setting.fleet, 0.5), faster(setting.fleet, 1.5)),
-            "fleet size": tuple(
-                scaled(setting.fleet, max(1, round(members * share))) for share in (0.5, 1.5)
-            ),
-        }
-        found = [
-            self._swing(name, "-50%", "+50%", *(replace(setting, fleet=fleet) for fleet in pair))
-            for name, pair in fleets.items()
-        ]
-        value = [name for name in VALUE if setting.costs.has(name)][:1] or ["value_per_task"]
-        for name, fields in {"value": tuple(value), **PRICES}.items():
-            low, high = (
-                replace(setting, costs=setting.costs.scaled(factor, fields))
-                for factor in (HALF, MORE)
-            )
-            found.append(self._swing(name, "-50%", "+50%", low, high))
-        found.append(
-            self._swing(
-                *("server price", "-50%", "+50%"),
-                *(self._dearer(factor) for factor in (HALF, MORE)),
-            )
-        )
-        dropout = setting.costs.figure("dropout")
-        most = max(DROPOUT, dropout)
-        low, high = self._lost(Decimal(0)), self._lost(most)
-        found.append(self._swing("dropout", "0%", f"{most:.0%}", low, high))
-        return found
-
-    def _swing(self, name: str, low: str, high: str, below: Setting, above: Setting) -> Swing:
-        ends = [self.flexp(setting) for setting in (below, above)]
-        values = [one.npv if one.possible else None for one in ends]
-        return Swing(name=name, low=low, high=high, npv_low=values[0], npv_high=values[1])
-
-    def _lost(self, dropout: Decimal) -> Setting:
-        return replace(self.setting, costs=self.setting.costs.with_figure("dropout", dropout))
-
-    def _dearer(self, factor: Decimal) -> Setting:
-        """The server's price, in the fleet or in the costs."""
-        fleet, costs = self.setting.fleet, self.setting.costs
-        names = [name for name in ("server_per_hour", "server_price") if costs.has(name)]
-        if not rented(fleet, costs) and not costs.has("server_price"):
-            names += [f"devices.{server.device.name}" for server in fleet.servers]
-        servers = tuple(
-            server.model_copy(
-                update={
-                    "cost_per_hour": None
-                    if server.cost_per_hour is None
-                    else server.cost_per_hour * float(factor)
-                }
-            )
-            for server in fleet.servers
-        )
-        fleet = fleet.model_copy(update={"servers": servers})
-        return replace(self.setting, fleet=fleet, costs=costs.scaled(factor, names))
-
-
-def faster(fleet: ResolvedFleet, factor: float) -> ResolvedFleet:
-    """Every client's link with so many times its rates."""
-
-    def one(client: ResolvedClient) -> ResolvedClient:
-        update = {
-            name: getattr(client.link, name) * factor
-            for name in ("up_bits_per_second", "down_bits_per_second")
-        }
-        return client.model_copy(update={"link": client.link.model_copy(update=update)})
-
-    return fleet.model_copy(update={"clients": tuple(map(one, fleet.clients))})
 
 
 def assumptions(setting: Setting, found: Sequence[Alternative]) -> tuple[Assumption, ...]:
@@ -180,9 +99,12 @@ def assumptions(setting: Setting, found: Sequence[Alternative]) -> tuple[Assumpt
 def _assumption(name: str, setting: Setting) -> Assumption:
     if name == "curve":
         best = decimal(setting.curve.best)
-        source = setting.curve.source
         return Assumption(
-            name="best of the depth curve", amount=best, source=source, date="", own=False
+            name="best of the depth curve",
+            amount=best,
+            source=setting.curve.source,
+            date=setting.curve.date,
+            own=setting.curve is not DEFAULT_CURVE,
         )
     if name == "cost_per_hour":
         prices = [server.cost_per_hour or 0.0 for server in setting.fleet.servers]

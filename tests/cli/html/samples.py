@@ -85,7 +85,12 @@ def samples(plan: Plan) -> dict[str, Contract]:
                     name="value", low="-50%", high="+50%", npv_low=Decimal(-5), npv_high=Decimal(90)
                 ),
                 Swing(
-                    name="bandwidth", low="-50%", high="+50%", npv_low=None, npv_high=Decimal(41)
+                    name="bandwidth",
+                    low="-35%",
+                    high="+50%",
+                    npv_low=Decimal(38),
+                    npv_high=Decimal(41),
+                    beyond=("no plan at -40%: memory of server (C4): a little more is needed",),
                 ),
             ),
             assumptions=(price,),

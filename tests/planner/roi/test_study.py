@@ -6,24 +6,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from flexp.planner.fleet import ResolvedFleet
-from flexp.planner.roi.costs import read_costs
-from flexp.planner.roi.lines import Setting
 from flexp.planner.roi.scale import break_even, scaled
 from flexp.planner.roi.study import Study
-from flexp.planner.solve import Wanted
-from flexp.planner.value import DEFAULT_CURVE
-from flexp.planner.whatif.evaluate import Bench
-from flexp.profiler.profile import Profile
 
-from ..conftest import device, fleet, link
-
-
-def of(*counts: int) -> ResolvedFleet:
-    made = fleet([(f"c{i}", device("laptop", 60), link("lan")) for i in range(len(counts))])
-    pairs = zip(made.clients, counts, strict=True)
-    clients = tuple(client.model_copy(update={"count": count}) for client, count in pairs)
-    return made.model_copy(update={"clients": clients})
+from ..conftest import device
+from .conftest import of
 
 
 @pytest.mark.parametrize(
@@ -59,19 +46,6 @@ def test_break_even(least: int) -> None:
 def test_no_break_even() -> None:
     assert break_even(lambda size: Decimal(-size), 10) is None
     assert break_even(lambda size: Decimal(-1) if size <= 10 else None, 10) is None
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    from ..conftest import minilm
-
-    profile: Profile = minilm(3)
-    made = of(2, 2)
-    bench = Bench({(None, None): {16: profile}}, Wanted(time_limit_seconds=1))
-    server = made.server.model_copy(update={"cost_per_hour": 0.5})
-    made = made.model_copy(update={"servers": (server,)})
-    dear = read_costs(None).scaled(Decimal(8), ("value_per_task",))
-    return Study(Setting(profile, made, dear, DEFAULT_CURVE), bench)
 
 
 def test_the_whole(study: Study) -> None:
