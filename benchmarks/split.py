@@ -1,14 +1,15 @@
 """What a split costs in one process: a split step beside the unsplit step of the same model.
 
     python benchmarks/split.py                      three architectures
-    python benchmarks/split.py -m minilm-l6 -r 40   one of them, 40 pairs of steps
+    python benchmarks/split.py -m minilm-l6 -r 200  one of them, 200 pairs of steps
     python benchmarks/split.py --head server        labels go up, one round trip
 
 Client and server live in this process, as in an embedded run, and talk in fp32. Both sides train
 the same adapters and head from the same start on the same padded batches, whose masks differ from
 step to step; the losses must be equal. Steps alternate, and the order of each pair too: other
-programs slow both alike. The ratio is that of the medians, by the clock and by this process's CPU
-time. The table is markdown.
+programs slow both alike. A ratio is that of one pair, by this process's CPU time or by the clock;
+the median is given, and for CPU time the quartiles, which say how noisy the machine was. The table
+is markdown.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 import torch
@@ -44,14 +45,16 @@ CASES = {
 }
 """Blocks, batch and task of each model."""
 RATE, SEED, STEPS = 1e-3, 0, 10_000
+WARM_UP = 4
+"""Pairs that don't count."""
 Step = Callable[[int, Inputs, Tensor], float]
 
 
-class Ratio(NamedTuple):
-    unsplit_seconds: float
-    split_seconds: float
-    clock: float
-    cpu: float
+class Pair(NamedTuple):
+    """Seconds of an unsplit and a split step on the same batch, by clock and CPU time."""
+
+    unsplit: tuple[float, float]
+    split: tuple[float, float]
 
 
 def unsplit_step(template: TaskModel, settings: ProfileSettings) -> Step:
@@ -117,49 +120,48 @@ def batches(model: TaskModel, settings: ProfileSettings) -> Callable[[int], tupl
     return batch
 
 
-def compare(name: str, head: HeadOn, repeats: int) -> Ratio:
+def compare(name: str, head: HeadOn, repeats: int) -> list[Pair]:
     blocks, settings = CASES[name]
     config = with_blocks(load_config(name), range(blocks))
     torch.manual_seed(SEED)
     template = bare_model(config, settings)
     batch = batches(template, settings)
     steps = (unsplit_step(template, settings), split_step(template, settings, head))
-    clock: tuple[list[float], list[float]] = ([], [])
-    cpu: tuple[list[float], list[float]] = ([], [])
-    for number in range(repeats + 2):
+    pairs = []
+    for number in range(repeats + WARM_UP):
         inputs, labels = batch(number)
-        losses = [0.0, 0.0]
+        losses, seconds = [0.0, 0.0], [(0.0, 0.0), (0.0, 0.0)]
         for which in (0, 1) if number % 2 else (1, 0):
-            before, cpu_before = time.perf_counter(), time.process_time()
+            clock, cpu = time.perf_counter(), time.process_time()
             losses[which] = steps[which](number, inputs, labels)
-            if number >= 2:  # the first two warm up
-                clock[which].append(time.perf_counter() - before)
-                cpu[which].append(time.process_time() - cpu_before)
+            seconds[which] = time.perf_counter() - clock, time.process_time() - cpu
         assert losses[0] == losses[1], f"{name}, step {number}: losses differ: {losses}"
-    (unsplit, split), (unsplit_cpu, split_cpu) = (
-        (median(times[0]), median(times[1])) for times in (clock, cpu)
+        pairs.append(Pair(*seconds))
+    return pairs[WARM_UP:]
+
+
+def row(name: str, pairs: list[Pair]) -> str:
+    settings = CASES[name][1]
+    unsplit, split = (median(step[0] for step in steps) for steps in zip(*pairs, strict=True))
+    clock, cpu = ([p.split[by] / p.unsplit[by] for p in pairs] for by in (0, 1))
+    low, middle, high = quantiles(cpu, n=4)
+    return (
+        f"| {name} | {settings.batch} x {settings.length} | {1e3 * unsplit:.0f} "
+        f"| {1e3 * split:.0f} | {middle:.3f} | {low:.3f} to {high:.3f} | {median(clock):.3f} |"
     )
-    return Ratio(unsplit, split, split / unsplit, split_cpu / unsplit_cpu)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=Path(__file__).name)
     parser.add_argument("-m", "--model", choices=CASES, action="append")
-    parser.add_argument("-r", "--repeats", type=int, default=20)
+    parser.add_argument("-r", "--repeats", type=int, default=60)
     parser.add_argument("--head", choices=("device", "server"), default="device")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print("| model | batch | unsplit, ms | split, ms | ratio | ratio of CPU time |")
-    print("|---|---|---|---|---|---|")
+    print("| model | batch | unsplit, ms | split, ms | ratio | half of the pairs | by the clock |")
+    print("|---|---|---|---|---|---|---|")
     for name in given.model or CASES:
-        found = compare(name, given.head, given.repeats)
-        settings = CASES[name][1]
-        print(
-            f"| {name} | {settings.batch} x {settings.length} "
-            f"| {1e3 * found.unsplit_seconds:.0f} | {1e3 * found.split_seconds:.0f} "
-            f"| {found.clock:.3f} | {found.cpu:.3f} |",
-            flush=True,
-        )
+        print(row(name, compare(name, given.head, given.repeats)), flush=True)
 
 
 if __name__ == "__main__":

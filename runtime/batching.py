@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
 
 import torch
 from torch import Tensor
@@ -21,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from ..catalog.models.lora import LoraLinear, LoraStack, routed
 from .frozen_products import FrozenProducts
 from .middle import Middle
+from .step_checks import is_finite
 
 Weights = Mapping[str, tuple[Tensor, ...]]
 """A [r, in] and B [out, r] of each layer, by "block.layer path"; or each weight of whole blocks,
@@ -159,12 +159,12 @@ class JointPass:
         }
         broken = set()
         for leaf, A, B in zip(leaves, stacks[::2], stacks[1::2], strict=True):
-            peaks = torch.maximum(A.abs().amax((1, 2)), B.abs().amax((1, 2))).tolist()
+            whole = is_finite(A) and is_finite(B)
             for row, i in enumerate(leaf.members):
                 if i in wanted:
                     adapters[i][leaf.slot][leaf.path] = A[row], B[row]
-                if not isfinite(peaks[row]):
-                    broken.add(i)
+                    if not whole and not (is_finite(A[row]) and is_finite(B[row])):
+                        broken.add(i)
         return {
             i: Gradients(entry, adapters[i], i not in broken)
             for i, entry in zip(wanted, entries, strict=True)

@@ -75,16 +75,16 @@ class Client:
         """Take `adapter`, on the device's own blocks, with an optimizer that has seen nothing."""
         self.adapter = adapter
         activate(self.linears, adapter)
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer, self.rates = self._optimizer()
 
     def _optimizer(self) -> tuple[torch.optim.Optimizer | None, list[float]]:
         """The optimizer of the body and the head, and their learning rates; None where nothing of
         the client's trains."""
-        trained = [p for p in self.model.parameters() if p.requires_grad]
         own = {id(p) for p in self.model.head.parameters()}
         groups = [
-            ([p for p in trained if id(p) not in own], self.settings.learning_rate),
-            ([p for p in trained if id(p) in own], self.settings.head_rate),
+            ([p for p in self.trained if id(p) not in own], self.settings.learning_rate),
+            ([p for p in self.trained if id(p) in own], self.settings.head_rate),
         ]
         groups = [group for group in groups if group[0]]
         if not groups:
@@ -110,12 +110,13 @@ class Client:
             checks.labels(labels, head.out_features)
         try:
             loss = self._gradients(inputs, labels, checks)
-            checks.gradients(self.model.parameters())
+            checks.gradients(self.trained)
             if self.optimizer is not None:
                 factor = learning_rate_factor(step, self.settings.steps)
                 apply(self.optimizer, self.rates, factor)
         finally:
-            self.model.zero_grad(set_to_none=True)
+            for parameter in self.trained:
+                parameter.grad = None
         return loss
 
     def _gradients(self, inputs: Inputs, labels: Tensor, checks: StepChecks) -> float:

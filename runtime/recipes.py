@@ -61,8 +61,9 @@ def recipe_key(
 
 def _tensor_bytes(calls: list[BlockCall]) -> int:
     """Bytes of the tensors, each storage once: blocks of a kind share theirs."""
+    given = {id(one): one for args, named in calls for one in (*args, *named.values())}
     storages: dict[int, int] = {}
-    for leaf in tree_iter(calls):
+    for leaf in tree_iter(list(given.values())):
         if isinstance(leaf, torch.Tensor):
             storage = leaf.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..catalog.models.whole import summed
 from .batching import Crossing, Gradients, Weights
 from .middle import Middle
+from .step_checks import is_finite
 
 
 class WholePass:
@@ -52,7 +53,7 @@ class WholePass:
             {name: (gradient.clone(),) for name, (gradient,) in own.items()}
             for _ in self.crossings[0].adapters[1:]
         ]
-        finite = all(bool(gradient.isfinite().all()) for gradient in found)
+        finite = all(map(is_finite, found))
         return {0: Gradients(entry_BTH, (own, *copies), finite)}
 
 

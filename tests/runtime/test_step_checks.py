@@ -11,6 +11,7 @@ import torch
 from flexp.errors import RunError, StepError
 from flexp.profiler.placement import Placement
 from flexp.runtime.message import Kind, Message, decode, encode
+from flexp.runtime.step_checks import is_finite
 from torch import Tensor
 
 from .families import LABELS, VOCABULARY, batch_of, whole_model
@@ -138,3 +139,16 @@ def test_a_gradient_of_the_clients_own_that_is_not_finite() -> None:
     with pytest.raises(StepError, match="the gradient of the client's own weights is not finite"):
         client.train_step(0, *batch("classification", lambda *_: None))
     assert all(weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_one_bad_number_is_seen_and_large_ones_are_not_bad(bad: float, dtype: torch.dtype) -> None:
+    """Finite numbers may have an infinite sum, and infinite ones of both signs none."""
+    large = torch.full((3, 5), torch.finfo(dtype).max, dtype=dtype)
+    assert is_finite(large) and is_finite(-large) and not large.sum().isfinite()
+    for where in ((0, 0), (2, 4)):
+        one = torch.zeros(3, 5, dtype=dtype)
+        one[where] = bad
+        assert not is_finite(one)
+    assert not is_finite(torch.tensor([math.inf, -math.inf]))
