@@ -47,7 +47,7 @@ class Standing:
 
 @dataclass
 class Board:
-    """All clients, in the plan's order; bytes and waiting since this process began."""
+    """All clients, in the plan's order, since the run began."""
 
     blocks: int = 1
     bad_numbers_stop: bool = True
@@ -65,6 +65,8 @@ class Board:
             )
             for entry in start.plan.clients
         }
+        for record in start.earlier:
+            self.clients[record.client].add(record)
 
     def add(self, record: StepRecord) -> None:
         one = self.clients[record.client]

@@ -12,6 +12,7 @@ from ..catalog.files import Contract
 from .batches import Batch, Batcher, Encoded
 from .client import Client
 from .label_prior import Mode
+from .step_checks import is_finite
 
 GLOBAL_ROWS_PER_CLIENT = 20
 """Test rows that each client gives to the common test set."""
@@ -43,9 +44,12 @@ def head(data: Encoded, rows: int) -> Encoded:
 
 
 def accuracy(client: Client, batches: Iterator[Batch], mode: Mode = "personal") -> float:
+    """Share of the labels that are predicted right. A model whose numbers have broken down gets
+    none right: logits of a batch that are not finite predict nothing."""
     right = total = 0
     for inputs, labels in batches:
-        right += client.model.right(client.predict(inputs, mode), labels)
+        logits = client.predict(inputs, mode)
+        right += client.model.right(logits, labels) if is_finite(logits) else 0
         total += client.model.counted(labels)
     return right / total if total else 0.0
 

@@ -89,6 +89,7 @@ class Run:
             settings=self.settings,
             statistics=self.statistics,
             clients=self.clients,
+            earlier=read_metrics(self.folder / METRICS),
         )
         self.observer.begun(start)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..catalog.progress import Progress
@@ -22,6 +22,8 @@ class Start:
     """What each client's rows are."""
     clients: Mapping[str, ClientState]
     """Where each client stands."""
+    earlier: Sequence[StepRecord] = ()
+    """The steps behind it, where the run goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)

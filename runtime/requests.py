@@ -13,8 +13,8 @@ LOWER = "lower the learning rates"
 
 
 def check_message(message: Message, seat: Seat, *, width: int) -> None:
-    """Raises StepError for what the server can't or must not use: a step
-    outside the run, a wrong shape, numbers that are not finite, a kind that it does not answer."""
+    """Raises StepError for what the server can't or must not use: a step outside the run, a wrong
+    shape, numbers to train with that are not finite, a kind that it does not answer."""
     kind = message.kind
     if kind is not Kind.PREDICT and not 0 <= message.step < seat.steps:
         raise refusal(message, f"the run has steps 0 to {seat.steps - 1}")
@@ -39,7 +39,8 @@ def _check_activation(message: Message, width: int) -> None:
     shape = message.hidden.shape
     if shape[-1] != width:
         raise refusal(message, f"the activation is {list(shape)}; the model takes [B, T, {width}]")
-    check_finite(message, message.hidden, "the activation")
+    if message.kind is not Kind.PREDICT:
+        check_finite(message, message.hidden, "the activation")
 
 
 def _check_gradient(message: Message, shape: torch.Size) -> None:

@@ -25,7 +25,9 @@ def record(client: str, step: int, loss: float | None, problem: str | None = Non
     )
 
 
-def board(policy: str = "stop-client", clients: int = 2) -> Board:
+def board(
+    policy: str = "stop-client", clients: int = 2, earlier: tuple[StepRecord, ...] = ()
+) -> Board:
     names = [f"client-{number}" for number in range(clients)]
     start: Any = SimpleNamespace(
         plan=SimpleNamespace(
@@ -33,6 +35,7 @@ def board(policy: str = "stop-client", clients: int = 2) -> Board:
         ),
         settings=SimpleNamespace(on_bad_numbers=policy),
         clients={name: ClientState(steps=10, next_step=3) for name in names},
+        earlier=earlier,
     )
     made = Board()
     made.begin(start)
@@ -53,6 +56,15 @@ def test_a_line_says_depth_step_loss_bytes_and_waiting() -> None:
         "client-0: step 5 of 10, depth 2, loss 1.800, ↑3.0 ↓1.0 MB, waited 0.5 s"
     )
     assert made.line("client-1").startswith("client-1: step 3 of 10, depth 2, no loss")
+
+
+def test_a_run_that_goes_on_counts_what_was_before() -> None:
+    made = board(earlier=tuple(record("client-0", step, 2.0) for step in range(3)))
+    made.add(record("client-0", 3, 1.0))
+    assert made.line("client-0") == (
+        "client-0: step 4 of 10, depth 2, loss 1.800, ↑6.0 ↓2.0 MB, waited 1.0 s"
+    )
+    assert made.line("client-1").startswith("client-1: step 3 of 10, depth 2, no loss, ↑0.0")
 
 
 @pytest.mark.parametrize(

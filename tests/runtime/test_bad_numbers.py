@@ -55,6 +55,34 @@ def test_a_client_stops_and_the_others_go_on(
     assert (tmp_path / "clients" / "bo.2" / "head.safetensors").exists()
 
 
+def test_a_model_that_broke_down_predicts_nothing_and_the_others_are_measured(
+    tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Client.train_step
+
+    def train_step(self: Client, step: int, *batch: object) -> float:
+        loss = real(self, step, *batch)
+        if (self.name, step) == ("bo.2", 1):
+            next(self.adapter.parameters()).detach().fill_(float("inf"))
+        return loss
+
+    plan = small_plan(checkpoint("bert"))
+    before = run(plan, tmp_path / "well")
+    monkeypatch.setattr(Client, "train_step", train_step)
+    summary = run(plan, tmp_path / "ill", evaluate_every=2)
+    assert before is not None and summary is not None
+    bo = summary.clients["bo.2"]
+    assert (
+        bo.stopped == "client 'bo.2', step 2: the activation that goes to the server is not finite"
+    )
+    assert (bo.after.personal, bo.after.overall) == (0, 0) != before.clients["bo.2"].after.personal
+    measured = [line["accuracy"] for line in metrics(tmp_path / "ill") if line["client"] == "bo.2"]
+    assert measured[1:] == [0.0, None]
+    for name in ("ada", "cy"):
+        assert summary.clients[name].steps == STEPS
+        assert summary.clients[name].after.personal > 0
+
+
 def test_a_step_is_skipped(tmp_path: Path, checkpoint: Checkpoint, failing: Fail) -> None:
     failing({("ada", 0), ("ada", 3)})
     summary = run(small_plan(checkpoint("bert")), tmp_path, on_bad_numbers="skip-step")

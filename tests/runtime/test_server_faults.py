@@ -34,7 +34,6 @@ BAD: list[tuple[Kind, str, int, dict[str, Any], str]] = [
     (Kind.FORWARD, "bo", 1, {"hidden": torch.zeros(ROWS, TOKENS, 8)}, r"the activation is \[2, 5"),
     (Kind.BACKWARD, "bo", 0, {"hidden": filled(float("inf"))}, "the gradient is not finite"),
     (Kind.BACKWARD, "bo", 0, {"hidden": torch.zeros(1, TOKENS, HIDDEN)}, r"the gradient is \[1, 5"),
-    (Kind.PREDICT, "bo", 1, {"hidden": filled(float("-inf"))}, "the activation is not finite"),
     (Kind.FORWARD, "bo", STEPS, {}, f"the run has steps 0 to {STEPS - 1}"),
     (Kind.FORWARD, "eve", 1, {}, "the server does not know this client"),
     (Kind.LABELS, "bo", 1, {}, "a head on the server"),
