@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from .corners import Bounds, Point, at_corners, corners
 from .program import C5_QUEUE, C6_DOWN, C6_UP, Program, Row, steps_per_second
-from .solver.problem import BoolArray, FloatArray, Problem
+from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 
-DIFFERENCE = 1e-4
-"""Relative step of the levels by which slopes are taken."""
 OWN_MATTERS = 0.03
 """Of the width of a box's links: what a client itself adds is not worth a closer look below."""
-STRAY = 1e-6
-"""Relative distance by which lines keep off the curves, which come from a table and are straight
-between its points."""
 OWN_ROUNDS = 3
 """Each brings what a client itself adds to the links closer to what it is in the box."""
 SAME = 1e-9
 """Relative difference of step times that is nothing beside the gaps that are proven."""
-MOST_LINKS = 2
-THIN = 0.02
-"""Uses are among a box's corners with at most so many links, whose edges are so close: prices that
-hold links to the middle of a wide box say nothing about its corners."""
 WIDE = 2.0
 """Ratio of a box's levels from which lines between its corners say nothing."""
-TINY = 1e-300
-LOWEST = 1e-3
-"""Of a box's high edge: levels below are not told apart by their ratio."""
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """How long the queues are, and how full the servers' links."""
-
-    level: FloatArray
-    """float64[K], seconds of a visit's wait"""
-    use: FloatArray
-    """float64[2, K]: of the links to the servers and from them, 0 to 1."""
+MOST_USEFUL = 0.8
+"""Share of the columns from which a program without the others is not worth its memory."""
+SHRINK = 1 - 1e-9
+"""Ratios of links' uses are rounded outwards by this."""
+WAY = {C6_DOWN: 0, C6_UP: 1}
+"""Which of `Point.use` a row limits."""
 
 
 class Boxes:
-    """Makes boxes of a program; those with the same links share what doesn't depend on levels."""
+    """Makes boxes of a program; those with the same links share what doesn't depend on levels.
 
-    def __init__(self, program: Program) -> None:
+    `columns`, int64[N], are those of a larger program.
+    """
+
+    def __init__(self, program: Program, columns: IntArray | None = None) -> None:
         self.program = program
+        self.columns = np.arange(len(program.apart)) if columns is None else columns
         self._links: tuple[bytes, bytes] | None = None
         self._ends = (program, program)
 
@@ -64,7 +53,30 @@ class Boxes:
                 fast = fast.with_link_use(low.use, low.level)
                 slow = slow.with_link_use(high.use, high.level)
             fast, slow = _same(fast, slow)
-        return Box(low, high, fast, slow)
+        return Box(self, low, high, fast, slow)
+
+    def consistent(self, low: Point, high: Point) -> tuple[Point, Point]:
+        """Without uses of a link in one direction for which there is none in the other: all columns
+        together can't differ from each single one in the ratio of the two."""
+        first, last = low.use.copy(), high.use.copy()
+        for k, mine in enumerate(self.program.on):
+            up, down = self.program.traffic[:, mine]
+            if (up <= 0).any() or (down <= 0).any():
+                continue
+            least, most = float((down / up).min()) * SHRINK, float((down / up).max()) / SHRINK
+            first[1, k] = max(first[1, k], least * first[0, k])
+            last[1, k] = min(last[1, k], most * last[0, k])
+            first[0, k] = max(first[0, k], first[1, k] / most)
+            last[0, k] = min(last[0, k], last[1, k] / least)
+        last = np.maximum(first, last)
+        return Point(low.level, first), Point(high.level, last)
+
+    def only(self, useful: BoolArray) -> Boxes:
+        """Of some columns alone, at least one of each group; of all where that is not much more."""
+        if useful.mean() > MOST_USEFUL:
+            return self
+        columns = np.flatnonzero(useful)
+        return Boxes(self.program.only(columns), self.columns[columns])
 
 
 def _same(fast: Program, slow: Program) -> tuple[Program, Program]:
@@ -78,6 +90,7 @@ class Box:
     """From `low` to `high`. A step is no shorter than at low, asks no more often than at low and no
     less often than at high."""
 
+    boxes: Boxes
     low: Point
     high: Point
     fast: Program
@@ -90,148 +103,135 @@ class Box:
         """bool[N]: the columns that keep the deadline somewhere in the box, if not elsewhere."""
         return self.fast.in_time(self.low.level)
 
-    @cached_property
-    def middle(self) -> FloatArray:
-        """float64[K]: a level within."""
-        return np.sqrt(np.maximum(self.low.level, self.high.level * LOWEST) * self.high.level)
+    @property
+    def in_time_drawn(self) -> BoolArray:
+        """The same with the columns of the place."""
+        places = 2 * self._dimensions * len(self.low.level)
+        return np.append(self.in_time, np.ones(places, dtype=bool))
 
     @property
     def wide(self) -> bool:
         """Whether the levels are too far apart for lines between them."""
-        return bool((self.high.level > WIDE * np.maximum(self.low.level, TINY)).any())
+        low, high = self.low.level, self.high.level
+        return bool(((high > WIDE * low) | (low <= 0)).any())
 
     @property
-    def thin(self) -> bool:
-        """Whether the links' uses are among the corners."""
-        apart = self.high.use - self.low.use
-        return apart.size <= MOST_LINKS and bool((apart <= THIN).all())
-
-    @property
-    def centre(self) -> Point:
-        return Point(self.middle, (self.low.use + self.high.use) / 2)
-
-    def corners(self) -> Iterator[Point]:
-        """Of the levels, and of the links' uses where that makes few."""
-        edges = [*zip(self.low.level, self.high.level, strict=True)]
-        links: list[tuple[float, ...]] = [(use,) for use in self.low.use.flat]
-        if self.thin:
-            links = list(zip(self.low.use.flat, self.high.use.flat, strict=True))
-        for corner in itertools.product(*edges, *links):
-            level, use = np.array(corner[: len(edges)]), np.array(corner[len(edges) :])
-            yield Point(level, use.reshape(self.low.use.shape))
-
-    def at(self, point: Point, objective: int = 0) -> Problem:
-        """What choices with these levels and uses keep, drawn so that a Lagrangian over the box is
-        least at a corner.
-
-        Step times and shares without a kink bend one way within a box, so the lower one of such a
-        function and its tangent at the middle lies below it in all of the box when taken at the
-        corners; of others the least in the box is taken. Transfers are convex in the links' use.
-        """
-        fast = self._lines(self.fast, point.level)
-        slow = fast if self.slow is self.fast else self._lines(self.slow, point.level)
-        seconds, use = fast.least[0], None
-        if self.thin:
-            seconds, use = seconds + self._transfers(point.use), point.use
-        return self._problem(seconds, slow.least[1:], fast.most[1:], objective, use)
+    def linked(self) -> bool:
+        """Whether it matters where in the box the links are."""
+        return self.slow is not self.fast
 
     def lowest(self, objective: int = 0) -> Problem:
-        """As `at`, for all of the box at once."""
-        seconds, *most = self._curves(self.fast, self.low.level)
-        _, *least = self._curves(self.slow, self.high.level)
-        return self._problem(seconds, least, most, objective, None)
-
-    def _transfers(self, use: FloatArray) -> FloatArray:
-        """float64[N]: by how much transfers take longer than at the box's low edge, at least."""
-        middle = self.centre.use
-        found = self.fast.elsewhere_at(use)
-        there = self.fast.elsewhere_at(middle)
-        further = self.fast.elsewhere_at(middle + DIFFERENCE * (use - middle))
-        along = there + (further - there) / DIFFERENCE
-        return np.minimum(found, along) - self.fast.elsewhere
-
-    def _problem(
-        self,
-        seconds: FloatArray,
-        least: Sequence[FloatArray],
-        most: Sequence[FloatArray],
-        objective: int,
-        use: FloatArray | None,
-    ) -> Problem:
-        """`least` and `most` are shares and steps per second. Besides the limits, a choice fills
-        its own queues and links: to `use`, or without one at most to the high edge and at least to
-        the low one."""
-        rows = []
-        way = {C6_DOWN: 0, C6_UP: 1}
-        for (name, weights, cap), (_, above, _), row in zip(
-            self.slow.shared_rows(*least),
-            self.fast.shared_rows(*most),
-            self.fast.rows,
-            strict=True,
-        ):
-            low = high = cap
-            if row.label in way:
-                edge = way[row.label], row.kind
-                machines = float(self.fast.servers.count[row.kind])
-                low = machines * float((self.low.use if use is None else use)[edge])
-                high = machines * float((self.high.use if use is None else use)[edge])
-            rows.append((name, weights, min(cap, high)))
-            if row.label in (C5_QUEUE, *way):
-                rows.append((Row(f"{row.label}_reached", row.kind).name, -above, -low))
-        return self.fast.problem(objective, seconds, rows)
-
-    def _lines(self, program: Program, level: FloatArray) -> _Lines:
-        here, there = self._curves(program, level), self._curves(program, self.middle)
-        further = self._curves(program, self.middle * (1 + DIFFERENCE))
-        towards = np.zeros_like(program.apart)
-        for k, mine in enumerate(program.on):
-            width = DIFFERENCE * self.middle[k]
-            towards[mine] = (level[k] - self.middle[k]) / width
-        values = [
-            (value, middle + towards * (beyond - middle))
-            for value, middle, beyond in zip(here, there, further, strict=True)
+        """What all choices of the box keep, steps as short as at its low edge and shares as small
+        as at its high one."""
+        rows = [
+            (row.name, row.weights, min(row.cap, max(row.caps))) for row in self._rows(self._edges)
         ]
-        low, high = (self._curves(program, end.level) for end in (self.low, self.high))
-        least, most = (low[0], *high[1:]), (high[0], *low[1:])
-        smooth = self._smooth[id(program)]
-        return _Lines(
-            tuple(
-                np.where(smooth, np.minimum(*pair) * (1 - STRAY), edge)
-                for pair, edge in zip(values, least, strict=True)
-            ),
-            tuple(
-                np.where(smooth, np.maximum(*pair) * (1 + STRAY), edge)
-                for pair, edge in zip(values, most, strict=True)
-            ),
+        return self.fast.problem(objective, self._edges.seconds, rows)
+
+    def drawn(self, reference: IntArray, objective: int = 0) -> Problem:
+        """As `lowest`, with the place in the box as variables; the box is not `wide`.
+
+        Over the box, the cost and the loads of each group change about as those of its `reference`
+        (int64[G] columns). So much is the place's cost and load: it stands behind the groups as one
+        more for each level and for each use of a link, with a column for its low end and one for
+        its high end, between which it may be divided. By how much less a column's own change, at
+        some corner, than the reference's is taken off the column.
+        """
+        program, found = self.fast, self._drawn
+        rows = list(self._rows(found))
+        cost = program.per_second[objective] * found.seconds + program.fixed[objective]
+        tables = [self._split(table, reference) for table in (cost, *(row.weights for row in rows))]
+        columns, places = (np.stack(parts) for parts in zip(*tables, strict=True))
+        for row, moved in zip(rows, places[1:], strict=True):
+            if self.linked and row.edge is not None:
+                way, kind = row.edge
+                moved[kind * self._dimensions + 1 + way] -= row.caps[1] - row.caps[0]
+        static, count = program.static, places.shape[1]
+        ends = np.zeros((1 + len(static.caps) + len(rows), 2 * count))
+        ends[0, 1::2], ends[1 + len(static.caps) :, 1::2] = places[0], places[1:]
+        caps = [row.caps[0] if self.linked else min(row.cap, max(row.caps)) for row in rows]
+        return Problem(
+            np.append(static.counts, np.ones(count, dtype=np.int64)),
+            np.append(static.offsets, static.columns + 2 * np.arange(1, 1 + count)),
+            np.append(columns[0], ends[0]),
+            np.hstack([np.vstack([static.weights, columns[1:]]), ends[1:]]),
+            np.array([*static.caps, *caps]),
+            (*static.rows, *(row.name for row in rows)),
+            divisible=count,
+        )
+
+    def place(self, shares: FloatArray) -> Point:
+        """What lies the shares, float64[D] in the order of `drawn`'s places, of the way from the
+        low edges to the high ones; where the links don't matter, they are at their high edges."""
+        along = shares.reshape(len(self.low.level), self._dimensions).T
+        first, last = self.low.coordinates, self.high.coordinates
+        found = last.copy()
+        found[: len(along)] += (along - 1) * (last - first)[: len(along)]
+        found = np.clip(found, first, last)
+        return Point(found[0], found[1:])
+
+    def _rows(self, bounds: Bounds) -> Iterator[_Row]:
+        """Besides the limits, a choice fills its own queues and links: at least to the low edge,
+        and at most to the high one."""
+        program = self.fast
+        least = program.shared_rows(bounds.share, bounds.often)
+        most = program.shared_rows(bounds.share_most, bounds.often_most)
+        for (name, weights, cap), (_, above, _), row in zip(least, most, program.rows, strict=True):
+            edge, caps, machines = None, (cap, cap), float(program.servers.count[row.kind])
+            if row.label in WAY:
+                edge = WAY[row.label], row.kind
+                caps = machines * float(self.low.use[edge]), machines * float(self.high.use[edge])
+            yield _Row(name, weights, cap, caps, edge)
+            if row.label in (C5_QUEUE, *WAY):
+                reached = Row(f"{row.label}_reached", row.kind).name
+                yield _Row(reached, -above, math.inf, (-caps[0], -caps[1]), edge)
+
+    @cached_property
+    def _edges(self) -> Bounds:
+        first = self.fast.steps(self.low.level)
+        last = self.slow.steps(self.high.level)
+        return Bounds(
+            first.seconds, last.share, steps_per_second(last), first.share, steps_per_second(first)
         )
 
     @cached_property
-    def _smooth(self) -> dict[int, BoolArray]:
-        """Of `fast` and `slow`, bool[N]: whether a column's curves have no kink in the box."""
-        edges = self.low.level, self.high.level
-        return {id(program): program.smooth(*edges) for program in (self.fast, self.slow)}
+    def _drawn(self) -> Bounds:
+        return at_corners(self.low, self.high, self.fast, self.slow)
 
-    def _curves(self, program: Program, level: FloatArray) -> _Curves:
-        """Each level is computed once: corners, middle and edges share some."""
-        key = id(program), level.tobytes()
-        if key not in self._known:
-            steps = program.steps(level)
-            self._known[key] = steps.seconds, steps.share, steps_per_second(steps)
-        return self._known[key]
+    @property
+    def _dimensions(self) -> int:
+        """Of a server's corners."""
+        return 3 if self.linked else 1
 
-    @cached_property
-    def _known(self) -> dict[tuple[int, bytes], _Curves]:
-        return {}
-
-
-_Curves = tuple[FloatArray, FloatArray, FloatArray]
-"""Seconds, shares and steps per second."""
+    def _split(self, table: FloatArray, reference: IntArray) -> tuple[FloatArray, FloatArray]:
+        """float64[N] of the columns and float64[D] of the place, from float64[C, N]."""
+        program, ends = self.fast, corners(self._dimensions)
+        static, kind = program.static, program.kind[reference]
+        at = table[:, reference]
+        slopes = np.array([at[end == 1].mean(axis=0) - at[end == 0].mean(axis=0) for end in ends.T])
+        slopes[:, kind < 0] = 0.0
+        sizes = np.diff(static.offsets)
+        along = np.repeat(slopes, sizes, axis=1)
+        own = program.kind == np.repeat(kind, sizes)
+        columns = np.where(
+            own,
+            (table - ends @ along).min(axis=0),
+            table.min(axis=0) - np.maximum(along, 0.0).sum(axis=0),
+        )
+        places = np.zeros((len(program.servers), self._dimensions))
+        for k in range(len(places)):
+            places[k] = slopes[:, kind == k] @ static.counts[kind == k]
+        return columns, places.ravel()
 
 
 @dataclass(frozen=True, eq=False)
-class _Lines:
-    """Seconds, shares and steps per second: drawn straight from corner to corner, `least` runs
-    below them and `most` above."""
-
-    least: tuple[FloatArray, ...]
-    most: tuple[FloatArray, ...]
+class _Row:
+    name: str
+    weights: FloatArray
+    """float64[..., N]"""
+    cap: float
+    """The limit, whatever the place."""
+    caps: tuple[float, float]
+    """What a choice can ask at the low and at the high end of the link's use."""
+    edge: tuple[int, int] | None
+    """Of `Point.use`."""

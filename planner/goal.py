@@ -1,41 +1,55 @@
-"""What the search asks of an objective: a choice at given levels, and a bound over a box."""
+"""What the search asks of an objective: a choice at given levels, and bounds over a box."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from .boxes import Box
+from .outlook import Outlook
 from .program import Program
 from .queues import DUAL_TOLERANCE, Kept, kept
 from .solver.clock import Clock
+from .solver.confirm import second_opinion
+from .solver.core import best_below
 from .solver.lagrangian import Lagrangian
-from .solver.multipliers import infeasibility, maximise, most_cost
+from .solver.multipliers import maximise, most_cost
 from .solver.problem import FloatArray, IntArray
-from .solver.slowest import minimise_slowest
 from .solver.solve import Infeasible, minimise
+from .solver.whole_units import lower_caps
 
-SOLVE_GAP = 3e-5
-
-Found = tuple[IntArray | None, float]
-"""int64[N], and a bound on the best value there."""
+FIND_GAP = 3e-4
+"""To which a program at given levels is solved: what is found is about the best for others."""
+BOX_GAP = 2e-5
+BOX_SHARE = 0.1
+"""Of what is left to the target: to this, or `BOX_GAP` of the value, a box's program is solved."""
+REFERENCES = 2
+"""How often a box is drawn about the columns that its own bound is about."""
 
 
 class Goal(Protocol):
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         """Of a choice at its own levels and traffic."""
 
-    def solve(self, program: Program, level: FloatArray) -> Found:
-        """The best choice of the program at `level`."""
+    def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
+        """About the best choice of the program at `level`, with each row's cap times its margin."""
 
-    def solve_box(self, box: Box) -> Found:
-        """The best choice of the program that no choice of the box can beat."""
+    def at_once(self, box: Box, target: float) -> Outlook | None:
+        """Of the box as a whole; None: it has no choice. Where the bound can be shown to be at
+        least `target`, that is enough."""
 
-    def bound(self, box: Box, target: float) -> float:
-        """No choice of the box has a lower value; inf: there is none. Where it can be shown to be
-        at least `target`, that is enough."""
+    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook:
+        """As `at_once`, with the place in the box as variables, about `reference` columns."""
+
+    def bound_at(self, box: Box, outlook: Outlook) -> float:
+        """What the prices of `outlook` say of a part of its box: L there."""
+
+    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+        """About the best choice that the program of the box has below the target, int64[N], and a
+        bound on all of its choices."""
 
 
 class Sum:
@@ -43,123 +57,71 @@ class Sum:
 
     def __init__(self, objective: int, clock: Clock) -> None:
         self.objective, self.clock = objective, clock
-        self.prices: FloatArray | None = None
-        """The best ones of the last box, for the next."""
-        self.prices_at_once: FloatArray | None = None
+        self._known: dict[str, FloatArray] = {}
+        """The best prices of the last box, for the next."""
 
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         used = np.flatnonzero(x)
         return math.fsum((program.cost(self.objective, level)[used] * x[used]).tolist())
 
-    def solve(self, program: Program, level: FloatArray) -> Found:
-        return self._solve(kept(program.at(level, self.objective), program.in_time(level)))
-
-    def solve_box(self, box: Box) -> Found:
-        return self._solve(kept(box.lowest(self.objective), box.in_time))
-
-    def _solve(self, found: Kept | None) -> Found:
+    def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
+        problem = program.at(level, self.objective)
+        found = kept(replace(problem, caps=problem.caps * margins), program.in_time(level))
         if found is None:
-            return None, math.inf
+            return None
         try:
             left, over = self.clock.left(), self.clock.over
-            solution = minimise(found.problem, left, stop=over, gap=SOLVE_GAP)
+            solution = minimise(found.problem, left, stop=over, gap=FIND_GAP)
         except TimeoutError:
-            return None, -math.inf
-        if isinstance(solution, Infeasible):
-            return None, math.inf
-        return found.full(solution.counts), solution.bound
+            return None
+        return None if isinstance(solution, Infeasible) else found.full(solution.counts)
 
-    def bound(self, box: Box, target: float) -> float:
-        """First of the whole box at once, which says enough of levels that are too low; then, where
-        the box is not too wide for it, drawn between its corners."""
-        bound = self._at_once(box, target)
-        if bound >= target or box.wide:
-            return bound
-        return max(bound, self._between(box, target))
-
-    def _at_once(self, box: Box, target: float) -> float:
+    def at_once(self, box: Box, target: float) -> Outlook | None:
         found = kept(box.lowest(self.objective), box.in_time)
+        return None if found is None else self._outlook(found, "at once", target)
+
+    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook:
+        best: Outlook | None = None
+        for _ in range(REFERENCES):
+            found = kept(box.drawn(reference, self.objective), box.in_time_drawn)
+            assert found is not None
+            outlook = self._outlook(found, "drawn", target)
+            if best is None or outlook.bound > best.bound:
+                best = outlook
+            if best.bound >= target or (outlook.chosen == reference).all():
+                break
+            reference = outlook.chosen
+        assert best is not None
+        return best
+
+    def bound_at(self, box: Box, outlook: Outlook) -> float:
+        found = kept(box.drawn(outlook.chosen, self.objective), box.in_time_drawn)
         if found is None:
             return math.inf
-        lagrangian = Lagrangian(found.problem)
-        known = self.prices_at_once
+        return Lagrangian(found.problem)(outlook.at.multipliers).bound
+
+    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+        """Without a target, no choice is dearer than everyone's dearest column; that there is none
+        at all is believed only if a second method agrees."""
+        problem, at = lower_caps(outlook.program.problem), outlook.at
+        below = min(target, most_cost(problem))
+        gap = max(BOX_GAP * abs(below), BOX_SHARE * (below - at.bound))
+        x, bound = best_below(problem, at, outlook.reduced, below, gap, self.clock)
+        if bound >= below and below < target:
+            agreed, x = second_opinion(problem, self.clock)
+            bound = math.inf if agreed else at.bound
+        if x is None:
+            return None, bound
+        return outlook.program.full(x)[: len(box.fast.apart)], bound
+
+    def _outlook(self, found: Kept, kind: str, target: float) -> Outlook:
+        lagrangian, known = Lagrangian(found.problem), self._known.get(kind)
         if known is not None:
-            best = lagrangian(known).bound
-            if best >= target:
-                return best
+            at = lagrangian(known)
+            if at.bound >= target:
+                return Outlook(at.bound, found, lagrangian, at)
         dual = maximise(lagrangian, DUAL_TOLERANCE, self.clock, start=known, enough=target)
-        if dual.infeasible:
-            return math.inf
-        self.prices_at_once = dual.best.multipliers
-        return dual.best.bound
-
-    def _between(self, box: Box, target: float) -> float:
-        corners = [kept(box.at(c, self.objective), box.in_time) for c in box.corners()]
-        middle = kept(box.at(box.centre, self.objective), box.in_time)
-        if middle is None:
-            return math.inf
-        at_corners = [Lagrangian(corner.problem) for corner in corners if corner is not None]
-        best = -math.inf
-        known = self.prices
-        if known is not None:
-            best = min(at(known).bound for at in at_corners)
-            if best >= target:
-                return best
-        dual = maximise(Lagrangian(middle.problem), DUAL_TOLERANCE, self.clock, start=known)
-        prices = dual.best.multipliers
         if not dual.infeasible:
-            self.prices = prices
-        bound = min(at(prices).bound for at in at_corners)
-        dearest = max(most_cost(at.problem) for at in at_corners)
-        return math.inf if bound > dearest else max(bound, best)
-
-
-class Slowest:
-    """The least time in which the slowest client gets through its round."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-
-    def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
-        return float(program.round_seconds(level)[x > 0].max())
-
-    def solve(self, program: Program, level: FloatArray) -> Found:
-        found = kept(program.at(level), program.in_time(level))
-        return self._solve(found, program.round_seconds(level))
-
-    def solve_box(self, box: Box) -> Found:
-        return self._solve(kept(box.lowest(), box.in_time), box.fast.round_seconds(box.low.level))
-
-    def _solve(self, found: Kept | None, times: FloatArray) -> Found:
-        if found is None:
-            return None, math.inf
-        try:
-            left, over = self.clock.left(), self.clock.over
-            best = minimise_slowest(
-                found.problem, times[found.columns], left, stop=over, gap=SOLVE_GAP
-            )
-        except TimeoutError:
-            return None, -math.inf
-        if isinstance(best, Infeasible):
-            return None, math.inf
-        return found.full(best.solution.counts), best.bound
-
-    def bound(self, box: Box, target: float) -> float:
-        """A combination of rows that is exceeded at every corner by all choices among the columns
-        that take less than `target` at the box's low edge proves it."""
-        if not box.fast.static.leaves_all(box.in_time):
-            return math.inf
-        times = np.where(box.in_time, box.fast.round_seconds(box.low.level), np.inf)
-        floor = float(np.minimum.reduceat(times, box.fast.static.offsets[:-1]).max())
-        if floor >= target:
-            return floor
-        deadline = min(target, float(times[np.isfinite(times)].max()))
-        at_middle = Lagrangian(box.at(box.centre), priced=False, times=times)
-        found, impossible = infeasibility(at_middle, self.clock, deadline)
-        if not impossible:
-            return floor
-        for corner in box.corners():
-            at = Lagrangian(box.at(corner), priced=False, times=times)
-            if at(found.multipliers, deadline).bound <= 0:
-                return floor
-        return target
+            self._known[kind] = dual.best.multipliers
+        bound = math.inf if dual.infeasible else dual.best.bound
+        return Outlook(bound, found, lagrangian, dual.best)

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .goal import Slowest, Sum
+from .goal import Sum
+from .goal_slowest import Slowest
 from .links import with_own_traffic
 from .objective import Objective
 from .program import C5_COMPUTE, C6_DOWN, C6_UP, Program
 from .queues import cheapest_levels, holds
 from .search import Search
 from .solver.clock import Clock
+from .solver.core import PROVEN_GAP
 from .solver.problem import FloatArray, IntArray
 from .solver.slowest import minimise_slowest
 from .solver.solve import Infeasible, OnProgress, minimise
@@ -52,13 +54,14 @@ def choose(
     goal = Slowest(clock) if objectives[0].slowest else Sum(0, clock)
     search = Search(goal, program, clock, on_progress)
     start = cheapest_levels(program, 0, clock)
-    search.find(start)
-    if prove or search.x is None:
+    best = search.best
+    best.find(start)
+    if prove or best.x is None:
         refusal = search.prove(start)
         if refusal is not None:
             return refusal
-    assert search.x is not None
-    choice = Choice(search.program, search.x, search.level, (search.bound,))
+    assert best.x is not None
+    choice = Choice(best.own, best.x, best.level, (search.bound,))
     later = _Later(choice, slack, clock, on_progress)
     for index, objective in enumerate(objectives):
         if index:
@@ -78,28 +81,37 @@ class _Later:
         self.ceilings: list[Ceiling] = []
         self.longest = np.inf
         """Seconds of a round that no column may exceed."""
+        self._limits: list[tuple[int, Objective, float]] = []
+        """What a choice may reach at its own queues."""
 
     def hold(self, index: int, objective: Objective, x: IntArray) -> None:
         """What x reaches, and the slack, is from now on a limit."""
+        reached = _value(self.program, index, objective, x, self.level)
+        room = (self.slack + ROUNDING) * abs(reached)
+        self._limits.append((index, objective, reached + room + PROVEN_GAP * abs(reached)))
         if objective.slowest:
-            slowest = float(self.program.round_seconds(self.level)[x > 0].max())
-            self.longest = slowest * (1 + self.slack + ROUNDING)
+            self.longest = reached + room
             return
         cost = self.program.cost(index, self.level)
-        reached = float(cost @ x)
-        room = (self.slack + ROUNDING) * abs(reached)
         self.ceilings.append(Ceiling(objective.name, cost, reached + room))
 
     def improve(self, index: int, objective: Objective, choice: Choice) -> Choice:
-        """The first bound counts: margins only make what is found keep the limits."""
+        """The first bound counts: margins only make what is found keep the limits, and the earlier
+        objectives at its own queues."""
         bound = -np.inf
         for margin in MARGINS:
             x, proven = self._solve(index, objective, choice.x, margin)
             bound = proven if margin == 1.0 else bound
             own, level = with_own_traffic(self.program, x)
-            if holds(own, x, level):
+            if holds(own, x, level) and self._keeps_limits(own, x, level):
                 return Choice(own, x, level, (*choice.bounds, bound))
         return replace(choice, bounds=(*choice.bounds, bound))
+
+    def _keeps_limits(self, own: Program, x: IntArray, level: FloatArray) -> bool:
+        return all(
+            _value(own, index, objective, x, level) <= most
+            for index, objective, most in self._limits
+        )
 
     def _solve(
         self, index: int, objective: Objective, start: IntArray, margin: float
@@ -122,3 +134,11 @@ class _Later:
         x = np.zeros_like(start)
         x[columns] = found.counts
         return x, bound
+
+
+def _value(
+    program: Program, index: int, objective: Objective, x: IntArray, level: FloatArray
+) -> float:
+    if objective.slowest:
+        return float(program.round_seconds(level)[x > 0].max())
+    return float(program.cost(index, level) @ x)

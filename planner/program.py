@@ -164,14 +164,6 @@ class Program:
             found.seconds[mine], found.share[mine] = at.seconds, at.share
         return found
 
-    def smooth(self, low: FloatArray, high: FloatArray) -> BoolArray:
-        """bool[N]: the columns whose steps have no kink between two levels."""
-        found = np.ones(len(self.apart), dtype=bool)
-        for k, mine in enumerate(self.on):
-            edges, workers = (float(low[k]), float(high[k])), int(self.servers.accelerators[k])
-            found[mine] = queueing.bend_one_way(self.demands[k], *edges, workers)
-        return found
-
     def round_seconds(self, level: FloatArray) -> FloatArray:
         return self.rounds * self.steps(level).seconds
 

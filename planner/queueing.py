@@ -32,7 +32,7 @@ import numpy as np
 
 from .relaxation import Relaxation
 from .simulate import JITTER, Workload
-from .solver.problem import BoolArray, FloatArray, IntArray
+from .solver.problem import FloatArray, IntArray
 
 REGULARITY = 10.0
 """How much more regular than open arrivals a small fleet is; fitted."""
@@ -97,18 +97,9 @@ class Steps:
 def at_level(demand: Demand, level_seconds: float, workers: int) -> Steps:
     """Steps while a visit from outside would wait `level_seconds` at a server with `workers`
     accelerators."""
-    utilisation = _utilisation(demand, level_seconds, workers)
+    utilisation = utilisation_at(demand, level_seconds, workers)
     seconds = _unloaded(demand) + _waited(demand, level_seconds, utilisation, workers)
     return Steps(seconds, _share(demand.server_seconds, workers * utilisation * seconds))
-
-
-def bend_one_way(
-    demand: Demand, low_seconds: float, high_seconds: float, workers: int
-) -> BoolArray:
-    """bool[N]: whether neither the share nor the utilisation reaches 1 from one level to the other,
-    where the curves of T and h have a kink."""
-    below = at_level(demand, low_seconds, workers).share < 1
-    return below & (_utilisation(demand, high_seconds, workers) < 1)
 
 
 def _unloaded(demand: Demand) -> FloatArray:
@@ -123,7 +114,7 @@ def _waited(
     return demand.visits * level_seconds * (1 - own)
 
 
-def _utilisation(demand: Demand, level_seconds: float, workers: int) -> FloatArray:
+def utilisation_at(demand: Demand, level_seconds: float, workers: int) -> FloatArray:
     """float64[N]: ρ, concave in the level and rising."""
     longest = _unloaded(demand) + demand.visits * level_seconds
     lengths, which = demand.distinct_visits
@@ -217,6 +208,15 @@ def link_factor(share: FloatArray, utilisation: FloatArray) -> FloatArray:
     fit = 1 / share
     filled = np.clip(utilisation, 0.0, FULL)
     return 1 + filled ** (np.sqrt(2 * (fit + 1)) - 1) / (fit * (1 - filled))
+
+
+def link_slope(share: FloatArray, utilisation: FloatArray) -> FloatArray:
+    """The derivative of `link_factor`, which is convex, by the utilisation."""
+    fit = 1 / share
+    power = np.sqrt(2 * (fit + 1)) - 1
+    filled = np.clip(utilisation, 0.0, FULL)
+    rising = power * filled ** (power - 1) * (1 - filled) + filled**power
+    return np.where(utilisation > 0, rising / (fit * (1 - filled) ** 2), 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import queueing
-from .program import Program
+from .program import Program, steps_per_second
 from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
@@ -21,6 +21,7 @@ STEP = 1.6
 FINE = 1.03
 """Last one."""
 DUAL_TOLERANCE = 1e-5
+SLACK = 1e-9
 STEPS_AWAY = (1.02, 1.05, 1.1, 1.25, 1.6, 2.5, 5.0, 25.0, 625.0, 390625.0)
 
 
@@ -63,12 +64,16 @@ def settle(program: Program, x: IntArray) -> FloatArray:
 
 def holds(program: Program, x: IntArray, level: FloatArray) -> bool:
     """Whether a choice keeps all rows and deadlines at these levels, which are its own."""
+    used = program.only(np.flatnonzero(x))
+    return bool(used.in_time(level).all() and (filled(program, x, level) <= 1 + SLACK).all())
+
+
+def filled(program: Program, x: IntArray, level: FloatArray) -> FloatArray:
+    """float64[R]: what a choice asks of the rows at these levels, as shares of their limits."""
     columns = np.flatnonzero(x)
-    used = program.only(columns)
-    problem = used.at(level)
-    slack = 1e-9 * np.abs(problem.caps)
-    loads = problem.loads(x[columns])
-    return bool(used.in_time(level).all() and (loads <= problem.limits + slack).all())
+    problem = program.only(columns).at(level)
+    loads, limits = problem.loads(x[columns]), problem.limits
+    return np.divide(loads, limits, out=np.where(loads > limits, np.inf, 0.0), where=limits > 0)
 
 
 def cheapest_levels(program: Program, objective: int, clock: Clock) -> FloatArray:
@@ -128,6 +133,20 @@ def fullest_links(program: Program) -> FloatArray:
             use = float(program.static.counts @ largest) / program.servers.count[k]
             most[way, k] = min(most[way, k], use)
     return most
+
+
+def emptiest_links(program: Program, level: FloatArray) -> FloatArray:
+    """float64[2, K]: how full the clients keep the servers' links at the least, at levels up to
+    `level`: each at the option that asks the least of them."""
+    slow = program.at_most(fullest_links(program))
+    often = steps_per_second(slow.steps(level))
+    least = np.zeros_like(program.link_use)
+    for k, mine in enumerate(program.on):
+        for way in range(2):
+            asked = np.where(mine, program.traffic[way] * often, 0.0)
+            smallest = np.minimum.reduceat(asked, program.static.offsets[:-1])
+            least[way, k] = float(program.static.counts @ smallest) / program.servers.count[k]
+    return np.minimum(least, fullest_links(program))
 
 
 def _filled(program: Program, kind: int, level: FloatArray, pick: np.ufunc) -> float:

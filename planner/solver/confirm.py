@@ -22,7 +22,7 @@ def second_opinion(problem: Problem, clock: Clock) -> tuple[bool, IntArray | Non
 
     Few choices are tried one by one; otherwise CBC, the other solver that PuLP brings, is asked.
     """
-    if choices(problem) <= EXHAUSTIVE_CHOICES:
+    if not problem.divisible and choices(problem) <= EXHAUSTIVE_CHOICES:
         found = next((x for x in all_choices(problem) if problem.feasible(x)), None)
         return found is None, found
     columns = np.arange(problem.columns)

@@ -140,17 +140,20 @@ class Core:
         if math.isfinite(room):
             price = reduced[self.columns]
             most = np.where(
-                price * most > room, np.floor(room / np.where(price > 0, price, 1) + 1e-9), most
+                (price * most > room) & problem.whole[self.columns],
+                np.floor(room / np.where(price > 0, price, 1) + 1e-9),
+                most,
             ).astype(np.int64)
             if search.counts is not None:
                 most = np.maximum(most, search.counts[self.columns])
         self.most = most
 
     def solve(
-        self, gap: float, clock: Clock, nodes: int | None = None
+        self, gap: float, clock: Clock, nodes: int | None = None, below: float = math.inf
     ) -> tuple[IntArray | None, float | None, bool]:
         """Counts of all columns, a bound on this core's optimum (inf where it has no solution,
-        None where nothing is known), and whether the search ended before its limits."""
+        None where nothing is known), and whether the search ended before its limits. Solutions that
+        cost `below` or more are as good as none."""
         problem = self.problem
         if len(self.columns) == 0:
             kept = problem.feasible(self.fixed)
@@ -163,7 +166,9 @@ class Core:
         model, variables = self.model(extra_cost / unit)
         goal = abs(self.search.value if math.isfinite(self.search.value) else self.search.bound)
         start = None if self.search.counts is None else self.search.counts[self.columns].tolist()
-        limits = {} if nodes is None else {"mip_max_nodes": nodes}
+        limits: dict[str, float] = {} if nodes is None else {"mip_max_nodes": nodes}
+        if math.isfinite(below):
+            limits["objective_bound"] = (below - base) / unit
         solver = StoppableHiGHS(
             clock, start, gapRel=0.0, gapAbs=max(0.9 * gap * goal / unit, 1e-9), **limits
         )
@@ -182,9 +187,12 @@ class Core:
 
     def model(self, cost: FloatArray) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
         model = pulp.LpProblem("core", pulp.LpMinimize)
+        whole = self.problem.whole[self.columns]
         variables = [
-            model.add_variable(f"x_{o}", 0, int(most), pulp.LpInteger)
-            for o, most in zip(self.columns.tolist(), self.most, strict=True)
+            model.add_variable(
+                f"x_{o}", 0, int(most), pulp.LpInteger if integer else pulp.LpContinuous
+            )
+            for o, most, integer in zip(self.columns.tolist(), self.most, whole, strict=True)
         ]
         model += pulp.LpAffineExpression(zip(variables, cost.tolist(), strict=True))
         for start, size, count in zip(self.starts, self.sizes, self.counts, strict=True):
@@ -221,3 +229,18 @@ class Core:
             if largest <= LARGEST_INTEGER:
                 return weights, cap
         return weights / largest, cap / largest
+
+
+def best_below(
+    problem: Problem, at: Evaluation, reduced: FloatArray, below: float, gap: float, clock: Clock
+) -> tuple[IntArray | None, float]:
+    """About the best solution that costs less than `below`, and a bound on all of them, `below`
+    itself where there is none; it ends when the two are within `gap`, in units of cost.
+
+    `at` is the evaluation behind the reduced costs. Members of a divisible group that are divided
+    are rounded.
+    """
+    columns = np.union1d(np.flatnonzero(reduced <= below - at.bound), at.chosen)
+    core = Core(Search(problem, below), columns, reduced, below - at.bound)
+    found, bound, _ = core.solve(gap / abs(below), clock, below=below)
+    return found, at.bound if bound is None else min(bound, below)

@@ -44,6 +44,9 @@ class Problem:
     """float64[R], in the unit of the row."""
     rows: tuple[str, ...]
     """R names, such as "C4_server_memory"."""
+    divisible: int = 0
+    """How many of the last groups may divide their members between columns as they like: there x
+    needn't be whole."""
 
     def __post_init__(self) -> None:
         columns, rows = len(self.cost), len(self.caps)
@@ -60,6 +63,13 @@ class Problem:
             raise ValueError("every group needs at least one member")
         if not all(np.isfinite(a.sum()) for a in (self.cost, *self.weights, self.caps)):
             raise ValueError("costs, weights and caps must be finite numbers")
+
+    @property
+    def whole(self) -> BoolArray:
+        """bool[N]: the columns that take whole members."""
+        whole = np.ones(self.columns, dtype=bool)
+        whole[self.offsets[self.groups - self.divisible] :] = False
+        return whole
 
     @property
     def groups(self) -> int:
@@ -141,6 +151,7 @@ class Problem:
             take_columns(self.weights, columns),
             self.caps,
             self.rows,
+            self.divisible,
         )
 
 

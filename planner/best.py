@@ -1,0 +1,113 @@
+"""The best choice so far, and better ones from choices that don't keep the limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .goal import Goal
+from .links import with_own_traffic
+from .program import C5_COMPUTE, C6_DOWN, C6_UP, Program
+from .queues import filled, holds
+from .solver.clock import Clock
+from .solver.core import PROVEN_GAP
+from .solver.problem import FloatArray, IntArray
+
+GAP = 0.8 * PROVEN_GAP
+"""The search goes on to this."""
+STEP = 1.6
+"""Factor between levels that are tried until a first choice is found."""
+TRIES = 10
+NEAR = 0.02
+"""Links' uses that differ by less tell what a choice asks too much; further apart, they tell where
+to look."""
+MOST = 2.0
+"""No row's cap is divided by more at once."""
+ROWS_OF_STEPS = (C5_COMPUTE, C6_UP, C6_DOWN)
+"""What a choice asks of these rises as its queues and links empty."""
+
+
+class Best:
+    """`x`, int64[N], keeps all limits; `own` is the program at its traffic, `level` its levels."""
+
+    def __init__(
+        self, goal: Goal, program: Program, clock: Clock, on_change: Callable[[], None]
+    ) -> None:
+        self.goal, self.program, self.clock, self.on_change = goal, program, clock, on_change
+        self.x: IntArray | None = None
+        self.own, self.level = program, np.zeros(len(program.servers))
+        self.value = math.inf
+
+    @property
+    def target(self) -> float:
+        """What costs at least this much is not worth looking for."""
+        return self.value - GAP * abs(self.value) if self.x is not None else math.inf
+
+    def find(self, start: FloatArray) -> None:
+        """A choice at levels that are about the best, or at the next higher ones that admit any;
+        on empty links, or else on full ones."""
+        full = np.full_like(self.program.link_use, self.program.policy.server_utilisation)
+        for program in (self.program, self.program.at_most(full)):
+            level, most = start, program.most_level
+            self._descend(program, level)
+            while self.x is None and (level < most).any() and not self.clock.over():
+                level = np.minimum(level * STEP, most)
+                self._descend(program, level)
+            if self.x is not None:
+                return
+
+    def offer(self, x: IntArray, columns: IntArray | None = None) -> None:
+        """A choice, of some columns of the program where these are given. Where it would be the
+        best if it kept the limits, others are looked for from what it makes."""
+        program, before = self.program, self.value
+        if columns is not None:
+            program = program.only(columns)
+        own, level = with_own_traffic(program, x)
+        self._keep(own, x, level, columns)
+        if self.value == before and self.goal.value(own, x, level) < self.target:
+            self._descend(own, level, columns)
+
+    def _descend(
+        self, program: Program, level: FloatArray, columns: IntArray | None = None
+    ) -> None:
+        """Choices at `level` and the program's traffic, then at what each of them makes: queues and
+        links that are shorter and emptier, where more may be asked of C5_server_compute and C6.
+        What a choice asks too much of these is kept free for the next one."""
+        margins, before = np.ones(len(program.static.caps) + len(program.rows)), self.value
+        kept = [*program.static.rows, *(row.label for row in program.rows)]
+        of_steps = np.isin(kept, ROWS_OF_STEPS)
+        for _ in range(TRIES):
+            x = self.goal.solve(program, level, margins)
+            if x is None:
+                return
+            last = self.value
+            own, lower = with_own_traffic(program, x)
+            asked, keeps = self._keep(own, x, lower, columns)
+            settled = np.allclose(own.elsewhere, program.elsewhere, rtol=1e-6)
+            if (keeps and settled) or (self.value == last and (keeps or last < before)):
+                return
+            if not keeps and np.abs(own.link_use - program.link_use).max() < NEAR:
+                margins /= np.where(of_steps, np.clip(asked, 1.0, MOST), 1.0)
+            use = (own.link_use + program.link_use) / 2
+            program, level = own.with_use(use), np.minimum(lower, level)
+
+    def _keep(
+        self, own: Program, x: IntArray, level: FloatArray, columns: IntArray | None
+    ) -> tuple[FloatArray, bool]:
+        """What x asks of the rows at its own traffic and levels, as shares of their caps, and
+        whether it keeps all limits; if so, it becomes the best where it is better."""
+        asked = filled(own, x, level)
+        keeps = holds(own, x, level)
+        value = self.goal.value(own, x, level)
+        if keeps and value < self.value:
+            if columns is not None:
+                full = np.zeros(len(self.program.apart), dtype=np.int64)
+                full[columns] = x
+                own, level = with_own_traffic(self.program, full)
+                self._keep(own, full, level, None)
+            else:
+                self.x, self.own, self.level, self.value = x, own, level, value
+                self.on_change()
+        return asked, keeps

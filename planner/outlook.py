@@ -1,0 +1,93 @@
+"""What is known of a box, and so of those of its choices that are better than a target.
+
+Let L be a bound from prices, and r >= 0 the reduced costs behind it. A choice with a member on
+column o costs at least L + r[o]; one whose place in the box is the share t of the way to the high
+end of an edge at least L + t · r there. So where choices are to cost less than L and some room,
+none has a member on a column with r[o] above the room, and its place is where t · r is not above
+it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .boxes import Box
+from .corners import Point
+from .queues import Kept
+from .solver.lagrangian import Evaluation, Lagrangian
+from .solver.problem import BoolArray, FloatArray, IntArray
+
+ROUNDING = 1e-9
+CLEAR = 0.1
+"""Of the room: an end of an edge that costs this much more is not where the bound is about."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    bound: float
+    """No choice of the box has a lower value; inf: there is none."""
+    program: Kept
+    """What all of its choices keep."""
+    lagrangian: Lagrangian
+    at: Evaluation
+    """The prices behind the bound."""
+    closes: float | None = None
+    """Where the Lagrangian has to be to close the box; None: at the target itself."""
+    deadline: float = math.inf
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the place in the box is among the variables."""
+        return self.program.problem.divisible > 0
+
+    @property
+    def chosen(self) -> IntArray:
+        """int64[G]: a column of least priced cost for each group of the box's program."""
+        groups = self.program.problem.groups - self.program.problem.divisible
+        return self.program.columns[self.at.chosen[:groups]]
+
+    def room(self, target: float) -> float:
+        """By how much L may rise before no choice of the box is better than the target."""
+        closes = target if self.closes is None else self.closes
+        return max(closes - self.at.bound, 0.0) + ROUNDING * abs(self.at.bound)
+
+    def useful(self, target: float) -> BoolArray:
+        """bool[N]: the columns of the box's program that better choices may take."""
+        places = 2 * self.program.problem.divisible
+        found = np.zeros(self.program.total, dtype=bool)
+        found[self.program.columns] = self.reduced <= self.room(target)
+        return found[: len(found) - places]
+
+    def narrowed(self, box: Box, target: float) -> tuple[Point, Point]:
+        """The ends of the part of the box where better choices are."""
+        if not self.drawn:
+            return box.low, box.high
+        price, room = self._prices_of_ends, self.room(target)
+        share = np.ones_like(price)
+        np.divide(room, price, out=share, where=price > room)
+        low, high = box.place(1 - share[:, 0]), box.place(share[:, 1])
+        return (low if box.linked else Point(low.level, box.low.use)), high
+
+    def likely(self, box: Box, target: float) -> Point:
+        """The place in the box that the bound is about: in the middle, but at the end of an edge
+        whose other end takes a good part of the room."""
+        price, room = self._prices_of_ends, CLEAR * self.room(target)
+        at = np.full(len(price), 0.5)
+        at[price[:, 0] > room] = 1.0
+        at[price[:, 1] > room] = 0.0
+        return box.place(at)
+
+    @cached_property
+    def reduced(self) -> FloatArray:
+        """float64[N] of the kept columns."""
+        return self.lagrangian.reduced_costs(self.at, self.deadline)
+
+    @property
+    def _prices_of_ends(self) -> FloatArray:
+        """float64[D, 2]"""
+        count = self.program.problem.divisible
+        return self.reduced[-2 * count :].reshape(count, 2)
