@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import FieldError, RunError
+from ..errors import FieldError
 from . import options, render
+from .pilot_run import figures_of
 from .whatif import BaseOption, HoursOption, LimitOption, ObjectiveOption, ProfileOption
 
 if TYPE_CHECKING:
     from ..planner.pilot.checklist import Pilot
+    from ..planner.plan import Plan
 
 
 def pilot(
@@ -37,6 +39,15 @@ def pilot(
             "--run", metavar="FOLDER", help="A complete run whose figures fill in the checklist."
         ),
     ] = None,
+    here: Annotated[
+        str | None,
+        typer.Option(
+            "--here",
+            metavar="DEVICE|server",
+            help="What this machine is in the pilot, if it made the run: fills in its step times "
+            "and memory, or the server's time.",
+        ),
+    ] = None,
     measured: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,6 +58,12 @@ def pilot(
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE.md", help="Write it to print.")
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan", metavar="FILE", help="Write the plan of the pilot's devices, to run."
+        ),
+    ] = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Choose the fewest devices that stand for every device class and every link that binds, with
@@ -54,6 +71,7 @@ def pilot(
     """
     render.check_output(output)
     render.check_output(markdown, "--markdown", (".md",))
+    render.check_output(plan, "--plan")
     if (fleet is None) == (checklist is None):
         found = "neither" if fleet is None else "both"
         raise FieldError(
@@ -61,6 +79,10 @@ def pilot(
             "flexp pilot FLEET.yaml --base NAME -o pilot.json makes a checklist, "
             "flexp pilot --checklist pilot.json --run FOLDER goes on with it",
         )
+    if here is not None and run is None:
+        raise FieldError("--here: which run was made here is not said", "add --run FOLDER")
+    if plan is not None and fleet is None:
+        raise FieldError("--plan: a checklist holds no plan", "give the fleet instead")
     given = _numbers(measured or [])
     from ..catalog.files import read_contract
     from ..planner.pilot.checklist import Pilot
@@ -70,7 +92,9 @@ def pilot(
         made = read_contract(Pilot, checklist)
     else:
         assert fleet is not None
-        made = _made(fleet, profile or [], base, hours, objective, time_limit)
+        made, own = _made(fleet, profile or [], base, hours, objective, time_limit)
+        if plan is not None:
+            render.write_output(own, plan)
     unknown = [name for name in given if name not in {check.id for check in made.checks}]
     if unknown:
         raise FieldError(
@@ -78,7 +102,9 @@ def pilot(
             "its figures are " + ", ".join(check.id for check in made.checks),
         )
     if run is not None:
-        made = made.filled(_of_run(run, made))
+        made = made.filled(figures_of(run, made, here))
+        if here is None:
+            render.note("step times, memory and the server stay open: --here says on what it ran")
     made = made.filled(given)
     if output is not None:
         render.write_output(made, output)
@@ -97,9 +123,10 @@ def _made(
     hours: float,
     objective: str,
     time_limit: float,
-) -> Pilot:
+) -> tuple[Pilot, Plan]:
+    """And the plan of its devices."""
     from ..planner.objective import parse_objective
-    from ..planner.pilot.make import make_pilot
+    from ..planner.pilot.make import make_pilot, plan_of
     from ..planner.resolve import read_fleet
     from ..planner.solve import Wanted
     from ..planner.value import DEFAULT_CURVE
@@ -110,7 +137,8 @@ def _made(
     profiles = whatif_run.baseline_profiles(profile, base, resolved.policy.batches)
     wanted = Wanted(objective=objective, time_limit_seconds=time_limit)
     plan = plan_search.search("optimized", profiles, resolved, wanted)
-    return make_pilot(plan, resolved, DEFAULT_CURVE, hours)
+    made = make_pilot(plan, resolved, DEFAULT_CURVE, hours)
+    return made, plan_of(made, plan)
 
 
 def _numbers(texts: list[str]) -> dict[str, float]:
@@ -125,35 +153,6 @@ def _numbers(texts: list[str]) -> dict[str, float]:
             raise FieldError(
                 f"--measured: {text!r} is not ID=NUMBER", "as in --measured all.lost=0.04"
             )
-    return found
-
-
-def _of_run(folder: Path, made: Pilot) -> dict[str, float]:
-    """What a run of flexp tells of the pilot's devices: bytes, steps that were lost, accuracy.
-    Memory and times are a device's own to measure. Raises RunError for a run without an end."""
-    from ..runtime.run_folder import completed
-
-    summary = completed(folder)
-    if summary is None:
-        raise RunError(f"{folder}: no complete run is here", f"flexp train --resume -o {folder}")
-    clients = {one.name: summary.clients.get(one.name) for one in made.members}
-    there = {name: client for name, client in clients.items() if client is not None}
-    if not there:
-        raise RunError(
-            f"{folder}: none of the pilot's devices is in the run",
-            f"they are {', '.join(clients)}; the run has {', '.join(list(summary.clients)[:5])}",
-        )
-    found = {
-        f"{name}.bytes": (client.up_bytes_per_step.measured + client.down_bytes_per_step.measured)
-        / 1e6
-        for name, client in there.items()
-    }
-    planned = sum(client.steps_planned for client in there.values())
-    found["all.lost"] = 1 - sum(client.steps for client in there.values()) / planned
-    after = [client.after.personal for client in there.values()]
-    before = [client.before.personal for client in there.values()]
-    found["all.accuracy"] = sum(after) / len(after)
-    found["all.gain"] = found["all.accuracy"] - sum(before) / len(before)
     return found
 
 

@@ -31,6 +31,7 @@ class Case(Contract):
     settings: ProfileSettings
     placement: Placement
     codec: Codec = "bf16"
+    micro_batches: PositiveInt = 1
     threads: PositiveInt = 1
 
 
@@ -61,6 +62,7 @@ def run(case: Case) -> int:
         rank=case.settings.lora_rank,
         seed=0,
         optimizer=case.settings.optimizer,
+        micro_batches=case.micro_batches,
     )
     client = Client("check", model, case.placement, wire, settings)
     inputs, labels = training_batch(model, case.settings)

@@ -170,12 +170,14 @@ def pilot_section(made: Pilot, say: Say) -> Section:
             Table(
                 say("Devices of the pilot"),
                 titles(
-                    say, "device", "type", "link", "stands for", "of the fleet", "depth", "hours"
+                    say,
+                    *("device", "type", "link", "stands for", "of the fleet", "depth"),
+                    "training time",
                 ),
                 tuple(
                     row(
                         *(one.name, one.device, one.link, ", ".join(map(say, one.stands_for))),
-                        *(float(one.devices), float(one.depth), one.hours),
+                        *(float(one.devices), float(one.depth), seconds(3600 * one.hours)),
                     )
                     for one in made.members
                 ),

@@ -99,7 +99,7 @@ def _side_by_side(made: WhatIf, say: Say) -> Table:
 
     def cells(name: str) -> tuple[Cell, ...]:
         values = [cell(one.figures, name) for one in (before, after)]
-        texts = (figure_text(value, ROWS[name][1], made.blocks) for value in values)
+        texts = (figure_text(value, ROWS[name][1], made.blocks, short=True) for value in values)
         return row(
             say(ROWS[name][0].strip()),
             *(Cell(text, value) for text, value in zip(texts, values, strict=True)),

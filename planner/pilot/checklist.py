@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
@@ -83,16 +83,20 @@ class Pilot(Contract):
     def outcome(self) -> Outcome:
         """no-go where anything must stop; conditional where something is between its thresholds or
         not measured; else go. With the checks that decide."""
-        for verdict, decision in (("stop", "no-go"), ("conditional", "conditional")):
-            found = [check for check in self.checks if check.verdict == verdict]
-            if found:
-                return Outcome(decision=decision, reasons=tuple(map(_reason, found)))
-        left = [check for check in self.checks if check.verdict == "open"]
-        if left:
-            text = f"{len(left)} of {len(self.checks)} figures are not measured: "
+        by_verdict = {verdict: self._of(verdict) for verdict in get_args(Verdict)}
+        if found := by_verdict["stop"]:
+            return Outcome(decision="no-go", reasons=tuple(map(_reason, found)))
+        reasons = list(map(_reason, by_verdict["conditional"]))
+        if left := by_verdict["open"]:
             names = ", ".join(check.id for check in left[:4]) + (", ..." if len(left) > 4 else "")
-            return Outcome(decision="conditional", reasons=(text + names,))
+            count = f"{len(left)} of {len(self.checks)} figures are not measured"
+            reasons.append(f"{count}: {names}")
+        if reasons:
+            return Outcome(decision="conditional", reasons=tuple(reasons))
         return Outcome(decision="go", reasons=("every figure is within its threshold",))
+
+    def _of(self, verdict: Verdict) -> list[Check]:
+        return [check for check in self.checks if check.verdict == verdict]
 
     def filled(self, measured: dict[str, float]) -> Pilot:
         """With figures by the id of their check; others stay as they are."""

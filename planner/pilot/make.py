@@ -81,6 +81,15 @@ def make_pilot(plan: Plan, fleet: ResolvedFleet, curve: ValueCurve, hours_per_da
     )
 
 
+def plan_of(pilot: Pilot, plan: Plan) -> Plan:
+    """Of the pilot's devices alone, each as in the whole fleet's; the servers' figures stay those
+    of the whole fleet."""
+    wanted = {member.name for member in pilot.members}
+    clients = tuple(one for one in plan.expanded().clients if one.name in wanted)
+    slowest = max(clients, key=_slowness)
+    return plan.model_copy(update={"clients": clients, "bottleneck": slowest.name, "absent": ()})
+
+
 def _slowness(entry: ClientPlan) -> float:
     return entry.predicted.step_seconds / entry.batch
 
