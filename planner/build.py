@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,12 +13,17 @@ from .machines import Clients, Servers
 from .menu import Menu
 from .objective import ABSENT, Objective, Setting
 from .program import C4, MEASURES, Program, Row
-from .solver.aggregate import Block, aggregate
-from .solver.problem import BoolArray, FloatArray, IntArray
+from .solver.aggregate import Block, Origin, aggregate, separate
+from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 from .value import ValueCurve
 
 ROWS_AT_A_TIME = 1024
 """Client entries whose options are in memory at the same time."""
+AT_A_TIME = 256
+"""The same, where nothing is kept of them: their options fit the processor's cache."""
+
+Pick = Callable[[Program], BoolArray]
+"""Takes bool[N] columns of a program."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +44,64 @@ class Builder:
         `optional`, bool[C]: who may take no part; None: everyone takes part. Raises ValueError
         where a client has no column: `stuck` finds them first.
         """
-        kinds, objectives = len(self.servers), len(self.objectives)
-        caps = self.servers.memory_bytes * self.servers.count
-        static, origin = aggregate(
-            self._blocks(optional), caps, [Row(C4, k).name for k in range(kinds)]
+        static, origin = aggregate(self._blocks(optional), self._caps, self._rows)
+        return self._program(static, origin, self.servers)
+
+    def narrowed(self, pick: Pick) -> Program:
+        """Everyone takes part, with those columns only that `pick` takes from each of `parts`."""
+        blocks = (
+            replace(block, allowed=_only(block.allowed, pick(self._part(block))))
+            for block in self._blocks(None, AT_A_TIME)
         )
+        return self._program(*aggregate(blocks, self._caps, self._rows, prune=False), self.servers)
+
+    def parts(self) -> Iterator[Program]:
+        """The program of everyone, some entries at a time with their share of the servers; nothing
+        is pruned or merged."""
+        return map(self._part, self._blocks(None, AT_A_TIME))
+
+    def sample(self, entries: int) -> Builder:
+        """About so many entries, with their share of the servers."""
+        index = np.arange(0, len(self.clients), max(1, len(self.clients) // entries))
+        clients = self.clients.take(index)
+        return replace(self, clients=clients, servers=self._shared_out(clients.count))
+
+    def stuck(self) -> IntArray:
+        """Indices of the entries that have no column."""
+        found = [
+            start + np.flatnonzero(~self._possible(self._figures(part)).any(axis=(1, 2)))
+            for start, part in self._entries(ROWS_AT_A_TIME)
+        ]
+        return np.concatenate(found)
+
+    @property
+    def most_level(self) -> FloatArray:
+        """float64[K]: as that of any of its programs, or more."""
+        longest = self.menu.column("server_flops").max() / self.servers.flops_per_second
+        members = self.clients.count.sum() / self.servers.count
+        return np.maximum(longest * members / self.servers.accelerators, 1e-9)
+
+    @property
+    def _caps(self) -> FloatArray:
+        return self.servers.memory_bytes * self.servers.count
+
+    @property
+    def _rows(self) -> list[str]:
+        return [Row(C4, k).name for k in range(len(self.servers))]
+
+    def _shared_out(self, counts: IntArray) -> Servers:
+        share = float(counts.sum() / self.clients.count.sum())
+        return replace(self.servers, count=np.asarray(self.servers.count * share, dtype=float))
+
+    def _part(self, block: Block) -> Program:
+        assert block.counts is not None
+        servers = self._shared_out(block.counts)
+        return self._program(
+            *separate(block, servers.memory_bytes * servers.count, self._rows), servers
+        )
+
+    def _program(self, static: Problem, origin: Origin, servers: Servers) -> Program:
+        kinds, objectives = len(self.servers), len(self.objectives)
         away = origin.option == len(self.menu) * kinds
         measures = origin.measures
         return Program(
@@ -53,24 +111,16 @@ class Builder:
             kind=np.where(away, -1, origin.option % kinds),
             per_second=measures[len(MEASURES) : len(MEASURES) + objectives],
             fixed=measures[len(MEASURES) + objectives : len(MEASURES) + 2 * objectives],
-            servers=self.servers,
+            servers=servers,
             policy=self.policy,
             link_use=np.zeros((2, kinds)),
             own_use=np.zeros((2, static.columns)),
             **dict(zip(MEASURES, measures, strict=False)),
         )
 
-    def stuck(self) -> IntArray:
-        """Indices of the entries that have no column."""
-        found = [
-            start + np.flatnonzero(~self._possible(self._figures(part)).any(axis=(1, 2)))
-            for start, part in self._parts()
-        ]
-        return np.concatenate(found)
-
-    def _parts(self) -> Iterator[tuple[int, Clients]]:
-        for start in range(0, len(self.clients), ROWS_AT_A_TIME):
-            index = np.arange(start, min(start + ROWS_AT_A_TIME, len(self.clients)))
+    def _entries(self, size: int) -> Iterator[tuple[int, Clients]]:
+        for start in range(0, len(self.clients), size):
+            index = np.arange(start, min(start + size, len(self.clients)))
             yield start, self.clients.take(index)
 
     def _figures(self, part: Clients) -> Figures:
@@ -81,12 +131,13 @@ class Builder:
         memory = self.menu.column("server_memory_bytes")[:, None]
         return found.allowed & (memory <= self.servers.memory_bytes)[None]
 
-    def _blocks(self, optional: BoolArray | None) -> Iterator[Block]:
-        for start, part in self._parts():
+    def _blocks(self, optional: BoolArray | None, size: int | None = None) -> Iterator[Block]:
+        """With a `size`, of so many entries each, without what only pruning looks at."""
+        for start, part in self._entries(size or ROWS_AT_A_TIME):
             away = None if optional is None else optional[start : start + len(part)]
-            yield self._block(part, self._figures(part), away)
+            yield self._block(part, self._figures(part), away, pruned=size is None)
 
-    def _block(self, part: Clients, found: Figures, away: BoolArray | None) -> Block:
+    def _block(self, part: Clients, found: Figures, away: BoolArray | None, pruned: bool) -> Block:
         kinds, flat = len(self.servers), _Flat(found.up_seconds.shape, away is not None)
         memory = self.menu.column("server_memory_bytes")[None, :, None]
         own_kind = np.eye(kinds)[:, None, None, :]
@@ -111,20 +162,19 @@ class Builder:
             )
         )
         times = measures["apart"] + measures["up"] + measures["down"] + measures["service"]
+        tables = [
+            *(*measures.values(), absent),
+            *(flat(objective.per_second(setting)) for objective in self.objectives),
+            *(self._fixed(o, setting, flat, absent) for o in self.objectives),
+        ]
+        if pruned:
+            tables += [*_ratios(measures), *(flat(one) for one in own_kind if kinds > 1)]
         return Block(
             cost=times,
             weights=np.stack([flat(memory * one) for one in own_kind]),
             allowed=possible,
             counts=part.count,
-            measures=np.stack(
-                [
-                    *(*measures.values(), absent),
-                    *(flat(objective.per_second(setting)) for objective in self.objectives),
-                    *(self._fixed(o, setting, flat, absent) for o in self.objectives),
-                    *_ratios(measures),
-                    *(flat(one) for one in own_kind if kinds > 1),
-                ]
-            ),
+            measures=np.stack(tables),
         )
 
     def _fixed(
@@ -145,6 +195,13 @@ class _Flat:
         full = np.zeros((clients, columns + self.away))
         full[:, :columns] = np.broadcast_to(table, self.shape).reshape(clients, columns)
         return full
+
+
+def _only(allowed: BoolArray, taken: BoolArray) -> BoolArray:
+    """The allowed options that are taken; `taken` is bool[N], one for each allowed option."""
+    kept = np.zeros_like(allowed)
+    kept[allowed] = taken
+    return kept
 
 
 def _ratios(measures: dict[str, FloatArray]) -> Iterator[FloatArray]:

@@ -55,8 +55,8 @@ class Goal(Protocol):
 class Sum:
     """The least Σ cost · x of one objective."""
 
-    def __init__(self, objective: int, clock: Clock) -> None:
-        self.objective, self.clock = objective, clock
+    def __init__(self, objective: int, clock: Clock, find_gap: float = FIND_GAP) -> None:
+        self.objective, self.clock, self.find_gap = objective, clock, find_gap
         self._known: dict[str, FloatArray] = {}
         """The best prices of the last box, for the next."""
 
@@ -71,7 +71,7 @@ class Sum:
             return None
         try:
             left, over = self.clock.left(), self.clock.over
-            solution = minimise(found.problem, left, stop=over, gap=FIND_GAP)
+            solution = minimise(found.problem, left, stop=over, gap=self.find_gap)
         except TimeoutError:
             return None
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)

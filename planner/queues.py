@@ -123,15 +123,20 @@ def reachable(program: Program, level: FloatArray) -> tuple[FloatArray, FloatArr
 
 def fullest_links(program: Program) -> FloatArray:
     """float64[2, K]: how full the clients can keep the servers' links at the most, where that is
-    less than the policy allows: each at the option that asks the most of them, without waiting."""
+    less than the policy allows."""
+    return np.minimum(most_traffic(program), program.policy.server_utilisation)
+
+
+def most_traffic(program: Program) -> FloatArray:
+    """float64[2, K]: use of the servers' links by everyone at the option that asks the most of
+    them, without waiting."""
     fast = program.at_least(np.zeros_like(program.link_use))
-    most = np.full_like(program.link_use, program.policy.server_utilisation)
+    most = np.zeros_like(program.link_use)
     for k, mine in enumerate(program.on):
         for way in range(2):
             asked = np.where(mine, fast.own_use[way], 0.0)
             largest = np.maximum.reduceat(asked, program.static.offsets[:-1])
-            use = float(program.static.counts @ largest) / program.servers.count[k]
-            most[way, k] = min(most[way, k], use)
+            most[way, k] = float(program.static.counts @ largest) / program.servers.count[k]
     return most
 
 

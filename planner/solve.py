@@ -21,6 +21,7 @@ from .menu import Menu, make_menu
 from .objective import ABSENT, Objective, check_known, parse_objective
 from .objective_value import objective_value
 from .plan import ObjectiveResult, Plan, relative_gap
+from .pricing import choose_by_pricing, large
 from .program import LABELS
 from .promise import place, write_up
 from .solver.clock import Clock
@@ -179,13 +180,17 @@ def _first_that_fits(
     bounds: tuple[float, ...] = ()
     several = any(server.count > 1 for server in task.fleet.servers)
     for margin in MARGINS if several else MARGINS[:1]:
-        builder = task.builder(objectives, wanted.curve, margin)
-        program, prove = builder.build(away), not bounds
-        if wanted.prove:
-            part = clock.part(clock.left() / 2) if several and prove else clock
+        builder, prove = task.builder(objectives, wanted.curve, margin), not bounds
+        part = clock.part(clock.left() / 2) if several and prove else clock
+        choice: Choice | Infeasible | None = None
+        if not wanted.prove:
+            choice = any_choice(builder.build(away), clock, len(objectives))
+        elif away is None and large(builder):
+            short = part.part(part.left() / 3)
+            choice = choose_by_pricing(builder, short, wanted.on_progress, prove)
+        if choice is None:
+            program = builder.build(away)
             choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove)
-        else:
-            choice = any_choice(program, clock, len(objectives))
         if isinstance(choice, Infeasible):
             return choice
         bounds = bounds or choice.bounds

@@ -59,15 +59,16 @@ class Origin:
 
 
 def aggregate(
-    blocks: Iterable[Block], caps: FloatArray, rows: Sequence[str]
+    blocks: Iterable[Block], caps: FloatArray, rows: Sequence[str], prune: bool = True
 ) -> tuple[Problem, Origin]:
-    """The problem of all blocks: dominated options dropped, then equal clients merged.
+    """The problem of all blocks: dominated options dropped, unless `prune` is false, then equal
+    clients merged.
 
     Blocks are read one at a time, so that only what is kept stays in memory. Which clients come
     first changes the order of the groups not at all: groups stand in the order of a hash of their
     options. Raises ValueError where a client has no option.
     """
-    parts = [_prune(block) for block in blocks]
+    parts = [_kept(block, prune) for block in blocks]
     sizes = np.concatenate([part.sizes for part in parts])
     counts = np.concatenate([part.counts for part in parts])
     option = np.concatenate([part.option for part in parts])
@@ -90,6 +91,16 @@ def aggregate(
     return problem, Origin(group, option[columns].astype(np.int64), numbers[1 + len(caps) :])
 
 
+def separate(block: Block, caps: FloatArray, rows: Sequence[str]) -> tuple[Problem, Origin]:
+    """The problem of one block as it is: no option dropped, each line a group."""
+    part = _kept(block, prune=False)
+    offsets = np.concatenate([[0], np.cumsum(part.sizes)])
+    weights, measures = np.split(part.numbers[1:], [len(caps)])
+    problem = Problem(part.counts, offsets, part.numbers[0], weights, caps, tuple(rows))
+    group = np.arange(len(part.sizes))
+    return problem, Origin(group, part.option.astype(np.int64), measures)
+
+
 @dataclass(frozen=True, eq=False)
 class _Part:
     """What is kept of a block, client after client."""
@@ -101,9 +112,9 @@ class _Part:
     """float64[1 + R + M, K]: cost, weights and measures."""
 
 
-def _prune(block: Block) -> _Part:
+def _kept(block: Block, prune: bool) -> _Part:
     full = [block.cost, *block.weights, *(() if block.measures is None else block.measures)]
-    kept = undominated(full[0], full[1:], block.allowed)
+    kept = undominated(full[0], full[1:], block.allowed) if prune else block.allowed
     sizes = kept.sum(axis=1)
     if not sizes.all():
         raise ValueError(f"client {int(np.argmin(sizes))} of a block has no option")

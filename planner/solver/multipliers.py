@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 
@@ -40,8 +41,17 @@ class Dual:
     evaluations: int
 
 
+class Priced(Protocol):
+    """L of a problem, or of one with the same rows and more columns."""
+
+    @property
+    def problem(self) -> Problem: ...
+
+    def __call__(self, multipliers: FloatArray, /) -> Evaluation: ...
+
+
 def maximise(
-    lagrangian: Lagrangian,
+    lagrangian: Priced,
     tolerance: float,
     clock: Clock,
     known: float = math.inf,
@@ -68,7 +78,7 @@ def _sample(problem: Problem) -> Problem:
 
 
 def _boxstep(
-    lagrangian: Lagrangian,
+    lagrangian: Priced,
     tolerance: float,
     clock: Clock,
     start: FloatArray | None,

@@ -1,0 +1,138 @@
+"""Large fleets: the search sees a few columns of each client, the proof all of them.
+
+Column generation in its plainest form (Dantzig and Wolfe, Operations Research 8, 1960). Prices of
+the shared rows are guessed on a sample of the clients; at these prices each client keeps its
+cheapest columns, and the search runs on those. A choice of the few is a choice of all, but a bound
+of theirs is not: planner/pricing_proof.py takes it over all columns.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from .build import Builder
+from .goal import Sum
+from .in_order import Choice
+from .links import with_own_traffic
+from .pricing_proof import bound_of_all
+from .program import Program
+from .queues import cheapest_levels, kept, most_traffic
+from .search import Search
+from .solver.clock import Clock
+from .solver.core import PROVEN_GAP
+from .solver.lagrangian import Lagrangian
+from .solver.multipliers import maximise
+from .solver.problem import BoolArray, FloatArray, Problem
+from .solver.solve import OnProgress
+
+FROM_COLUMNS = 50_000
+"""Smaller fleets are searched with all columns."""
+FOR_LEVEL, FOR_PRICES = 250, 2000
+"""Client entries in the samples that these are taken from."""
+FACTORS = (0.5, 0.7, 1.0, 1.4)
+"""Of the prices of a sample: those of all clients are thereabouts."""
+FEW = 4
+"""Columns that a client keeps at each of these."""
+FIND_GAP = 3e-5
+"""To which the program of the few is solved."""
+SETTLING = 3
+PRICE_TOLERANCE = 1e-6
+
+
+def large(builder: Builder) -> bool:
+    """Whether this is worth its while."""
+    columns = len(builder.clients) * len(builder.menu) * len(builder.servers)
+    (*_, last) = builder.objectives
+    return columns >= FROM_COLUMNS and len(builder.objectives) == 1 and not last.slowest
+
+
+def choose_by_pricing(
+    builder: Builder, clock: Clock, on_progress: OnProgress | None = None, prove: bool = True
+) -> Choice | None:
+    """The best choice by the one objective of `builder`; None where this way led to none, or to
+    none that is proven. Without `prove` the bound is -inf."""
+    pick = _Pick(builder, clock)
+    few = builder.narrowed(pick)
+    search = Search(Sum(0, clock, FIND_GAP), few, clock, _without_bound(on_progress))
+    best = search.best
+    best.find(pick.level)
+    if best.x is None:
+        return None
+    bound = -math.inf
+    if prove:
+        bound = _bound(builder, few, search, pick.traffic, clock)
+        if best.value - bound > PROVEN_GAP * abs(best.value):
+            return None
+    return Choice(best.own, best.x, best.level, (bound,))
+
+
+def _bound(
+    builder: Builder, few: Program, search: Search, traffic: FloatArray, clock: Clock
+) -> float:
+    """Of all columns; where that doesn't prove the choice, a better one of the few comes first."""
+    fullest, best = np.minimum(traffic, few.policy.server_utilisation), search.best
+    bound = bound_of_all(builder, few, best.level, fullest, best.target, clock)
+    if bound == -math.inf and not clock.over():
+        search.prove(best.level)
+        bound = bound_of_all(builder, few, best.level, fullest, best.target, clock)
+    return bound
+
+
+def _without_bound(on_progress: OnProgress | None) -> OnProgress | None:
+    """The search's bound is not one of all columns."""
+    if on_progress is None:
+        return None
+    return lambda progress: on_progress(replace(progress, bound=-math.inf))
+
+
+class _Pick:
+    """The cheapest columns of each client at the level, traffic and prices that suit a sample. Sums
+    up the most traffic of all clients that it is asked about."""
+
+    def __init__(self, builder: Builder, clock: Clock) -> None:
+        self.machines = builder.servers.count
+        self.traffic = np.zeros((2, len(builder.servers)))
+        self.level = cheapest_levels(builder.sample(FOR_LEVEL).narrowed(_all), 0, clock)
+        program = builder.sample(FOR_PRICES).narrowed(_all)
+        self.prices = np.zeros(len(program.at(self.level).caps))
+        for _ in range(SETTLING):
+            found = kept(program.at(self.level), program.in_time(self.level))
+            if found is None:
+                break
+            best = maximise(
+                Lagrangian(found.problem), PRICE_TOLERANCE, clock, start=self.prices
+            ).best
+            self.prices = best.multipliers
+            x = np.zeros(found.problem.columns, dtype=np.int64)
+            x[best.chosen] = found.problem.counts
+            program, _ = with_own_traffic(program, found.full(x))
+        self.use = program.link_use
+
+    def __call__(self, part: Program) -> BoolArray:
+        self.traffic += part.servers.count / self.machines * most_traffic(part)
+        there = part.with_link_use(self.use, self.level)
+        problem = there.at(self.level)
+        cost, paid = problem.cost, self.prices @ problem.weights
+        late = ~there.in_time(self.level) * (1 + np.ptp(cost) + FACTORS[-1] * np.ptp(paid))
+        taken = [cheapest_columns(problem, cost + f * paid + late, FEW) for f in FACTORS]
+        return np.logical_or.reduce(taken)
+
+
+def _all(part: Program) -> BoolArray:
+    return np.ones(part.static.columns, dtype=bool)
+
+
+def cheapest_columns(problem: Problem, cost: FloatArray, most: int) -> BoolArray:
+    """bool[N]: `most` columns of each group, the cheapest ones by `cost`, float64[N]; more of them
+    where some cost the same."""
+    sizes = np.diff(problem.offsets)
+    if sizes.max() <= most:
+        return np.ones(problem.columns, dtype=bool)
+    there = np.arange(sizes.max()) < sizes[:, None]
+    table = np.full(there.shape, np.inf)
+    table[there] = cost
+    last = np.partition(table, most - 1, axis=1)[:, most - 1]
+    return (table <= last[:, None])[there]

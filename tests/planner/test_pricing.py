@@ -1,0 +1,143 @@
+"""A search that sees few columns of each client, and its bound over all of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from flexp.planner import build, pricing
+from flexp.planner.build import Builder
+from flexp.planner.fleet import ResolvedFleet
+from flexp.planner.in_order import Choice, choose
+from flexp.planner.objective import parse_objective
+from flexp.planner.objective_value import objective_value
+from flexp.planner.pricing import cheapest_columns, choose_by_pricing, large
+from flexp.planner.pricing_proof import bound_of_all
+from flexp.planner.program import Program
+from flexp.planner.queues import cheapest_levels, fullest_links
+from flexp.planner.solve import prepare
+from flexp.planner.solver.clock import Clock
+from flexp.planner.solver.core import PROVEN_GAP
+from flexp.planner.solver.problem import BoolArray, Problem
+from flexp.planner.value import DEFAULT_CURVE
+from flexp.profiler.profile import Profile
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from .conftest import device, fleet, link, random_fleets
+from .test_search import every_plan
+
+GIGABITS = 1000.0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_parts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "AT_A_TIME", 100)
+        yield
+
+
+def builder_of(profile: Profile, made: ResolvedFleet, objective: str = "total") -> Builder:
+    task = prepare({profile.settings.batch: profile}, made)
+    return task.builder(parse_objective(objective), DEFAULT_CURVE)
+
+
+def many(count: int, server_gflops: float, rate: float, **policy: object) -> ResolvedFleet:
+    """Distinct clients with 15 to 150 GFLOP/s; the server's figures are for each of them."""
+    draw = random.Random(count)
+    clients = [
+        (
+            f"c{i:03d}",
+            device(f"d{i}", draw.uniform(15, 150), draw.randint(440, 900)),
+            link(f"l{i}", draw.uniform(5, 60), draw.uniform(20, 90), draw.uniform(0.002, 0.05)),
+        )
+        for i in range(count)
+    ]
+    server = (
+        device("rack", count * server_gflops, 400 + 200 * count),
+        link("s", count * rate, count * rate, 0.001),
+    )
+    return fleet(clients, server, codecs=["fp32", "bf16", "int8"], **policy)
+
+
+@pytest.mark.parametrize("objective", ["total", "total+0.2*server"])
+@pytest.mark.parametrize(("gflops", "rate"), [(40.0, GIGABITS), (12.0, GIGABITS), (40.0, 40.0)])
+def test_equals_the_search_over_all_columns(
+    profile: Profile, gflops: float, rate: float, objective: str
+) -> None:
+    made = many(250, gflops, rate)
+    builder = builder_of(profile, made, objective)
+    clock = Clock(120)
+    priced = choose_by_pricing(builder, clock)
+    whole = choose(builder.build(), builder.objectives, 0.0, clock)
+    assert isinstance(priced, Choice) and isinstance(whole, Choice)
+    assert priced.program.static.columns < whole.program.static.columns
+    values = [float(c.program.cost(0, c.level) @ c.x) for c in (priced, whole)]
+    for value, choice in zip(values, (priced, whole), strict=True):
+        assert value - choice.bounds[0] <= PROVEN_GAP * value
+        assert choice.bounds[0] <= min(values) * (1 + 1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(case=random_fleets(max_clients=3), keep=st.randoms(), share=st.floats(0.8, 1.02))
+def test_no_plan_is_below_the_bound(
+    case: tuple[Profile, ResolvedFleet], keep: random.Random, share: float
+) -> None:
+    """Whichever columns the few are, and whatever was hoped for."""
+    profile, made = case
+    values = [
+        objective_value(parse_objective("total")[0], plan, made, DEFAULT_CURVE)
+        for plan in every_plan(profile, made)
+    ]
+    assume(values)
+    builder, steps = builder_of(profile, made), iter(range(200))
+    clock = Clock(60, stop=lambda: next(steps, None) is None)
+    whole = builder.build()
+    level = cheapest_levels(whole, 0, Clock(60))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "AT_A_TIME", 2)
+        few = builder.narrowed(lambda part: some_columns(part, keep))
+        bound = bound_of_all(builder, few, level, fullest_links(whole), share * min(values), clock)
+    assert bound <= min(values) * (1 + 1e-9)
+
+
+def some_columns(part: Program, keep: random.Random) -> BoolArray:
+    """Each with one half of a chance, and each client's first."""
+    taken = np.array([keep.random() < 0.5 for _ in range(part.static.columns)])
+    taken[part.static.offsets[:-1]] = True
+    return taken
+
+
+def test_the_cheapest_columns_of_each_group() -> None:
+    cost = np.array([3.0, 1.0, 2.0, 5.0, 4.0, 9.0, 8.0, 8.0])
+    problem = Problem(
+        np.array([1, 1, 1]), np.array([0, 3, 4, 8]), cost, np.zeros((0, 8)), np.zeros(0), ()
+    )
+    assert cheapest_columns(problem, cost, 2).tolist() == [
+        *(False, True, True),
+        True,
+        *(True, False, True, True),
+    ]
+
+
+def test_parts_make_up_the_whole(profile: Profile) -> None:
+    builder = builder_of(profile, many(250, 40, GIGABITS))
+    whole, parts = builder.narrowed(lambda p: np.ones(p.static.columns, bool)), [*builder.parts()]
+    assert [part.static.groups for part in parts] == [100, 100, 50]
+    assert sum(part.static.columns for part in parts) == whole.static.columns
+    assert sum(part.service.sum() for part in parts) == pytest.approx(whole.service.sum())
+    caps = np.sum([part.at(part.most_level).caps for part in parts], axis=0)
+    assert caps == pytest.approx(whole.at(whole.most_level).caps)
+
+
+def test_few_clients_and_other_objectives_see_all_columns(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = many(5, 40, GIGABITS)
+    assert not large(builder_of(profile, made))
+    monkeypatch.setattr(pricing, "FROM_COLUMNS", 1)
+    assert large(builder_of(profile, made))
+    assert not large(builder_of(profile, made, "slowest"))
+    assert not large(builder_of(profile, made, "total,energy"))
