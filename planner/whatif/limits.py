@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...catalog.files import Contract
+from ...catalog.models.size import least_parameters
 from ...errors import FlexpError, UnsupportedModelError
 from ...profiler.profile import Profile
 from ..fleet import ResolvedFleet
@@ -146,12 +147,14 @@ def devices(carrier: Carrier) -> Limit:
 
 
 def model(carrier: Carrier, names: Sequence[str]) -> Limit:
-    """The one with most parameters of `names` that has a plan; they are tried from the largest on,
-    and one that can't be split with these settings is passed over."""
+    """The one with most parameters of `names` that has a plan; they are tried from the largest on.
+    Passed over are those that can't be split with these settings, and those of which the largest
+    server and the smallest device together can't hold the weights."""
     found: list[tuple[int, str, dict[int, Profile]]] = []
     passed = 0
-    for name in names:
-        carrier.on_done(f"profile of {name}")
+    small = [name for name in names if not _too_large(carrier, name)]
+    for number, name in enumerate(small, start=1):
+        carrier.on_done(f"{name}: profile {number} of {len(small)}")
         try:
             profiles = {size: carrier.profiler(name, size) for size in carrier.profiles}
         except UnsupportedModelError:
@@ -161,14 +164,33 @@ def model(carrier: Carrier, names: Sequence[str]) -> Limit:
         found.append((sum(unit.parameters for unit in first.units), name, profiles))
     beyond: str | None = None
     why: tuple[str, ...] = ()
-    note = f"of {len(found)} models" + (f", {passed} can't train this task" if passed else "")
-    for parameters, name, profiles in sorted(found, key=lambda one: -one[0]):
-        hurdle = carrier.hurdle(carrier.fleet, profiles, name)
+    notes = [f"of {len(names)} models"]
+    if passed:
+        notes.append(f"{passed} can't train this task")
+    if larger := len(names) - len(small):
+        notes.append(f"{larger} too large for a server and a device together")
+    note = "; ".join(notes)
+    found.sort(key=lambda one: -one[0])
+    for number, (parameters, name, profiles) in enumerate(found, start=1):
+        step = f"{name}: model {number} of {len(found)}, from the largest on"
+        hurdle = carrier.hurdle(carrier.fleet, profiles, step)
         if not hurdle:
             most = f"{name} ({parameters / 1e6:,.0f} M parameters)"
             return Limit(name="model", most=most, beyond=beyond, why=why, note=note)
         beyond, why = name, hurdle
     return Limit(name="model", most=None, beyond=beyond, why=why, note=note)
+
+
+def _too_large(carrier: Carrier, name: str) -> bool:
+    """Whether its weights have no place: each block is on a client's device or on its server, and
+    every client that is not optional has to take part."""
+    clients = carrier.fleet.clients
+    must = [client.device.usable_memory_bytes for client in clients if not client.optional]
+    room = min(must) if must else max(c.device.usable_memory_bytes for c in clients)
+    servers = [server.device.usable_memory_bytes for server in carrier.fleet.servers]
+    blocks = next(iter(carrier.profiles.values())).block_units
+    width = min(unit.parameter_bytes / unit.parameters for unit in blocks)
+    return width * least_parameters(name) > room + max(servers)
 
 
 def _text(number: int | None) -> str | None:

@@ -124,6 +124,18 @@ def test_model(carrier: Carrier) -> None:
     assert tight.beyond == "big" and "C4_server_memory" in tight.why[0]
 
 
+def test_a_model_that_is_far_too_large_is_not_profiled(carrier: Carrier) -> None:
+    asked: list[str] = []
+
+    def profiler(name: str, batch: int) -> Profile:
+        asked.append(name)
+        return at_batch(name, batch)
+
+    found = limits.model(replace(carrier, profiler=profiler), ["qwen2.5-72b", "small", "bert-base"])
+    assert asked == ["small", "bert-base"]
+    assert found.note == "of 3 models; 1 too large for a server and a device together"
+
+
 def check(found: Front) -> None:
     """On the front, time rises and the other metric falls; the rest is beaten or breaks limits."""
     on = [point for point in found.points if point.on_front]
