@@ -17,8 +17,6 @@ from .solver.problem import FloatArray, IntArray
 
 GAP = 0.8 * PROVEN_GAP
 """The search goes on to this."""
-STEP = 1.6
-"""Factor between levels that are tried until a first choice is found."""
 TRIES = 10
 NEAR = 0.02
 """Links' uses that differ by less tell what a choice asks too much; further apart, they tell where
@@ -36,6 +34,8 @@ class Best:
         self, goal: Goal, program: Program, clock: Clock, on_change: Callable[[], None]
     ) -> None:
         self.goal, self.program, self.clock, self.on_change = goal, program, clock, on_change
+        self.seeker = goal
+        """What looks for choices; it may look for any."""
         self.x: IntArray | None = None
         self.own, self.level = program, np.zeros(len(program.servers))
         self.value = math.inf
@@ -46,17 +46,11 @@ class Best:
         return self.value - GAP * abs(self.value) if self.x is not None else math.inf
 
     def find(self, start: FloatArray) -> None:
-        """A choice at levels that are about the best, or at the next higher ones that admit any;
-        on empty links, or else on full ones."""
+        """A choice at levels that are about the best, on empty links, or else on full ones."""
         full = np.full_like(self.program.link_use, self.program.policy.server_utilisation)
         for program in (self.program, self.program.at_most(full)):
-            level, most = start, program.most_level
-            self._descend(program, level)
-            while self.x is None and (level < most).any() and not self.clock.over():
-                level = np.minimum(level * STEP, most)
-                self._descend(program, level)
-            if self.x is not None:
-                return
+            if self.x is None:
+                self._descend(program, start)
 
     def offer(self, x: IntArray, columns: IntArray | None = None) -> None:
         """A choice, of some columns of the program where these are given. Where it would be the
@@ -79,7 +73,7 @@ class Best:
         kept = [*program.static.rows, *(row.label for row in program.rows)]
         of_steps = np.isin(kept, ROWS_OF_STEPS)
         for _ in range(TRIES):
-            x = self.goal.solve(program, level, margins)
+            x = self.seeker.solve(program, level, margins)
             if x is None:
                 return
             last = self.value

@@ -13,9 +13,9 @@ from .solver.problem import FloatArray
 
 SPREAD = 1.02
 """The first box around the best levels reaches from w / SPREAD to w · SPREAD."""
-NARROW = 1.0005
+NARROW = 1 + 1e-5
 """Levels that are closer than this are not divided again."""
-THIN = 1e-4
+THIN = 1e-6
 """Nor are links' uses."""
 LOWEST = 1e-3
 """Of a box's high edge: levels below are not told apart by their ratio."""

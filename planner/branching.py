@@ -1,0 +1,134 @@
+"""Branch and bound over boxes of levels and links, for one goal."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from .best import Best
+from .boxes import Box, Boxes
+from .corners import Point
+from .division import Edge, cut, edges, flat, widest_level
+from .goal import Goal
+from .outlook import Outlook
+from .solver.clock import Clock
+
+READY = 0.3
+"""Of what is left to the target: what the width of a box may cost its bound where its integer
+program is to be solved."""
+
+
+class Part(NamedTuple):
+    """What may hold better choices, of the columns alone that `boxes` has."""
+
+    boxes: Boxes
+    low: Point
+    high: Point
+
+
+@dataclass(order=True)
+class _Open:
+    """None of its choices costs less than `bound`."""
+
+    bound: float
+    tie: int
+    part: Part = field(compare=False)
+    drawn: tuple[Box, Outlook] | None = field(compare=False)
+    """None: the levels are too far apart for it."""
+
+
+class Branching:
+    """`on_bound` sees what no choice costs less than, so far."""
+
+    def __init__(
+        self, goal: Goal, best: Best, clock: Clock, on_bound: Callable[[float], None]
+    ) -> None:
+        self.goal, self.best, self.clock, self.on_bound = goal, best, clock, on_bound
+        self._heap: list[_Open] = []
+        self._ties = itertools.count()
+        self._closed = math.inf
+        """The least bound of a box that is closed."""
+
+    def run(self, parts: list[Part], until: Callable[[], bool]) -> list[Part]:
+        """Closes boxes until none is left, or `until` holds; what is left, and what is too small to
+        be divided."""
+        best, undecided = self.best, list[Part]()
+        for part in parts:
+            self._add(part, -math.inf)
+        while self._heap and not self.clock.over() and not until():
+            this = heapq.heappop(self._heap)
+            self.on_bound(min(this.bound, self._closed))
+            bound, found = this.bound, edges(this.part.low, this.part.high)
+            if this.drawn and bound < best.target and (not found or self._ready(*this.drawn)):
+                x, least = self.goal.better(*this.drawn, best.target)
+                if x is not None:
+                    best.offer(x, this.part.boxes.columns)
+                bound = max(bound, least)
+            if bound >= best.target or not found:
+                self._closed = min(self._closed, bound)
+                undecided += [] if bound >= best.target else [this.part]
+                continue
+            for part in self._halves(this):
+                self._add(part, bound)
+        least = min((this.bound for this in self._heap), default=math.inf)
+        self.on_bound(min(least, self._closed))
+        return [*(this.part for this in self._heap), *undecided]
+
+    def _add(self, part: Part, bound: float) -> None:
+        """Closes a box or keeps it open."""
+        target, boxes = self.best.target, part.boxes
+        low, high = boxes.consistent(part.low, part.high)
+        box, drawn = boxes.box(low, high), None
+        outlook = self.goal.at_once(box, target)
+        if outlook is None:
+            return
+        bound = max(bound, outlook.bound)
+        if bound < target:
+            useful = outlook.useful(target)
+            boxes = boxes.only(useful)
+            if not box.wide:
+                box, chosen = boxes.box(low, high), outlook.chosen
+                if len(box.fast.apart) < len(useful):
+                    chosen = np.searchsorted(np.flatnonzero(useful), chosen)
+                drawn = box, self.goal.drawn(box, chosen, target)
+                bound = max(bound, drawn[1].bound)
+        if bound >= target:
+            self._closed = min(self._closed, bound)
+            return
+        heapq.heappush(self._heap, _Open(bound, next(self._ties), Part(boxes, low, high), drawn))
+
+    def _ready(self, box: Box, outlook: Outlook) -> bool:
+        """Whether the integer program of a box can say more of it than dividing it."""
+        target = self.best.target
+        place = outlook.likely(box, target)
+        there = self.goal.bound_at(box.boxes.box(place, place), outlook)
+        return there - outlook.at.bound < READY * outlook.room(target)
+
+    def _halves(self, this: _Open) -> Iterator[Part]:
+        boxes, low, high = this.part
+        if this.drawn is None:
+            edge = widest_level(low, high)
+        else:
+            box, outlook = this.drawn
+            target = self.best.target
+            low, high = outlook.narrowed(box, target)
+            boxes = boxes.only(outlook.useful(target))
+            edge = self._edge(box, outlook, low, high)
+        for first, last in cut(low, high, edge):
+            yield Part(boxes, first, last)
+
+    def _edge(self, box: Box, outlook: Outlook, low: Point, high: Point) -> Edge:
+        """The one whose width costs the bound the most."""
+        found = edges(low, high) or [widest_level(low, high)]
+        place = outlook.likely(box, self.best.target)
+
+        def without(edge: Edge) -> float:
+            return self.goal.bound_at(box.boxes.box(*flat(low, high, edge, place)), outlook)
+
+        return max(found, key=without) if len(found) > 1 else found[0]

@@ -1,0 +1,95 @@
+"""The goal of the search until a first choice is found: any that keeps all limits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from .boxes import Box
+from .goal import BOX_SHARE, FIND_GAP
+from .outlook import Outlook
+from .program import Program
+from .queues import Kept, kept
+from .solver.clock import Clock
+from .solver.confirm import second_opinion
+from .solver.core import best_below
+from .solver.lagrangian import Evaluation, Lagrangian
+from .solver.multipliers import infeasibility
+from .solver.problem import FloatArray, IntArray, Problem
+from .solver.solve import Infeasible, minimise
+from .solver.whole_units import lower_caps
+
+
+class AnyChoice:
+    """A combination of a box's rows that all choices exceed proves that it has none. Where there is
+    no such combination, the one that is exceeded the most, or kept the least, is what a choice is
+    asked to leave the most room in."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
+        return 0.0
+
+    def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
+        problem = program.at(level)
+        problem = replace(problem, caps=problem.caps * margins)
+        found = kept(problem, program.in_time(level))
+        if found is None:
+            return None
+        at, impossible = infeasibility(Lagrangian(found.problem, priced=False), self.clock)
+        if impossible:
+            return None
+        try:
+            left, over = self.clock.left(), self.clock.over
+            solution = minimise(_priced(found.problem, at), left, stop=over, gap=FIND_GAP)
+        except TimeoutError:
+            return None
+        return None if isinstance(solution, Infeasible) else found.full(solution.counts)
+
+    def at_once(self, box: Box, target: float) -> Outlook | None:
+        found = kept(box.lowest(), box.in_time)
+        return None if found is None else self._outlook(found)
+
+    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook:
+        found = kept(box.drawn(reference), box.in_time_drawn)
+        assert found is not None
+        return self._outlook(found)
+
+    def bound_at(self, box: Box, outlook: Outlook) -> float:
+        found = kept(box.drawn(outlook.chosen), box.in_time_drawn)
+        if found is None:
+            return math.inf
+        return Lagrangian(found.problem, priced=False)(outlook.at.multipliers).bound
+
+    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+        """That there is none is believed only if a second method agrees."""
+        problem = lower_caps(outlook.program.problem)
+        excess = _priced(problem, outlook.at)
+        at = replace(outlook.at, bound=outlook.at.bound + _paid(problem, outlook.at))
+        most = _paid(problem, outlook.at)
+        gap = BOX_SHARE * (most - at.bound)
+        x, bound = best_below(excess, at, outlook.reduced, most, gap, self.clock)
+        if bound >= most:
+            agreed, x = second_opinion(problem, self.clock)
+            bound = math.inf if agreed else -math.inf
+        else:
+            bound = -math.inf
+        if x is None:
+            return None, bound
+        return outlook.program.full(x)[: len(box.fast.apart)], bound
+
+    def _outlook(self, found: Kept) -> Outlook:
+        lagrangian = Lagrangian(found.problem, priced=False)
+        at, impossible = infeasibility(lagrangian, self.clock)
+        return Outlook(math.inf if impossible else -math.inf, found, lagrangian, at, 0.0)
+
+
+def _priced(problem: Problem, at: Evaluation) -> Problem:
+    """With what the combination asks as the cost."""
+    return replace(problem, cost=at.multipliers @ problem.weights)
+
+
+def _paid(problem: Problem, at: Evaluation) -> float:
+    """What the combination allows."""
+    return float(at.multipliers @ problem.limits)
