@@ -32,21 +32,28 @@ def runs(program: Program, x: IntArray, counts: IntArray) -> list[Run]:
 
     `x` is int64[N], `counts` int64[C], the members of each entry.
     """
-    offsets = program.static.offsets
+    used = np.flatnonzero(x)
+    left: list[list[list[int]]] = [[] for _ in range(program.static.groups)]
+    for group, column, members, kind in zip(
+        program.static.group_of(used).tolist(),
+        used.tolist(),
+        x[used].tolist(),
+        program.kind[used].tolist(),
+        strict=True,
+    ):
+        left[group].append([column, members, kind])
     found: list[Run] = []
-    for group, entries in enumerate(program.origin.members()):
-        columns = np.arange(offsets[group], offsets[group + 1])
-        left = [[int(c), int(n)] for c, n in zip(columns, x[columns], strict=True) if n]
+    for open_columns, entries in zip(left, program.origin.members(), strict=True):
         for entry in entries.tolist():
             first, open_members = 1, int(counts[entry])
             while open_members:
-                column, available = left[0]
+                column, available, kind = open_columns[0]
                 taken = min(available, open_members)
-                found.append(Run(entry, first, taken, column, int(program.kind[column])))
+                found.append(Run(entry, first, taken, column, kind))
                 first, open_members = first + taken, open_members - taken
-                left[0][1] -= taken
-                if not left[0][1]:
-                    left.pop(0)
+                open_columns[0][1] -= taken
+                if not open_columns[0][1]:
+                    open_columns.pop(0)
     return sorted(found, key=lambda run: (run.client, run.first))
 
 

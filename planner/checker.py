@@ -144,8 +144,7 @@ class _Recount:
             yield "figures", f"servers are {list(stated)}"
             return
         for machine in expected:
-            found = stated[machine.name].model_dump()
-            yield from _compare(machine.name, found, machine.model_dump())
+            yield from _compare(machine.name, stated[machine.name], machine.model_dump())
 
     def _guest(self, client: ClientPlan, server: ResolvedServer) -> Guest:
         variant, entry = variant_of(client), self.entries[client.name]
@@ -164,7 +163,7 @@ class _Recount:
         for label, text in broken_limits(asked, variant, step, entry, policy, samples, wait):
             yield label, f"{client.name}: {text}"
         figures = prediction(guest, load, index)
-        yield from _compare(client.name, client.predicted.model_dump(), figures)
+        yield from _compare(client.name, client.predicted, figures)
         expected = {
             "device": entry.device.name,
             "link": entry.link.name,
@@ -172,7 +171,7 @@ class _Recount:
             "deepest": self.deepest.of(entry),
             "memory_limit_bytes": entry.device.usable_memory_bytes,
         }
-        yield from _compare(client.name, client.model_dump(include=set(expected)), expected)
+        yield from _compare(client.name, client, expected)
 
     def _machine(self, name: str, server: ResolvedServer, load: MachineLoad) -> ServerPlan:
         policy = self.fleet.policy
@@ -213,8 +212,7 @@ def _objectives(plan: Plan, fleet: ResolvedFleet, curve: ValueCurve) -> Iterator
         value = objective_value(level, plan, fleet, curve)
         gap = relative_gap(value, stated.bound)
         expected = {"value": value, "gap": gap, "unit": level.unit}
-        found = stated.model_dump(include=set(expected))
-        yield from _compare(f"objective {stated.name}", found, expected)
+        yield from _compare(f"objective {stated.name}", stated, expected)
         if stated.bound > value + FIGURE_TOLERANCE * abs(value):
             yield "figures", f"objective {stated.name}: bound {stated.bound} is above {value}"
         if (stated.status == "optimal") != (gap <= OPTIMAL_GAP) and plan.strategy == "optimized":
@@ -223,14 +221,12 @@ def _objectives(plan: Plan, fleet: ResolvedFleet, curve: ValueCurve) -> Iterator
         yield "figures", f"bottleneck is {plan.bottleneck!r}, recomputed {bottleneck(plan)!r}"
 
 
-def _compare(
-    who: str, stated: Mapping[str, object], expected: Mapping[str, object]
-) -> Iterator[Violation]:
+def _compare(who: str, stated: object, expected: Mapping[str, object]) -> Iterator[Violation]:
     for field, value in expected.items():
-        found = stated[field]
-        if isinstance(value, float) and isinstance(found, float):
-            equal = math.isclose(found, value, rel_tol=FIGURE_TOLERANCE, abs_tol=FIGURE_TOLERANCE)
-        else:
-            equal = found == value
-        if not equal:
+        found = getattr(stated, field)
+        if found == value:
+            continue
+        if not (isinstance(value, float) and isinstance(found, float)) or not math.isclose(
+            found, value, rel_tol=FIGURE_TOLERANCE, abs_tol=FIGURE_TOLERANCE
+        ):
             yield "figures", f"{who}: {field} is {found!r}, recomputed {value!r}"

@@ -83,26 +83,48 @@ def broken_limits(
     wait_seconds: float = 0.0,
 ) -> Iterator[tuple[str, str]]:
     """(label, what was found) of each of the client's own limits that the choice breaks."""
+    yield from broken_by_size(demand, variant, client, policy, round_samples)
+    yield from broken_by_time(variant, step, client, policy, round_samples, wait_seconds)
+
+
+def broken_by_size(
+    demand: Demand, variant: Variant, client: ResolvedClient, policy: Policy, round_samples: int
+) -> Iterator[tuple[str, str]]:
+    """C2, C3 and C8, which hold at any server or at none."""
     peak = client.device.runtime_bytes + demand.model_memory_bytes
     usable = client.device.usable_memory_bytes
     if peak > usable:
         yield C2, f"needs {format_bytes(peak)} of memory, {format_bytes(usable)} usable"
-    steps = steps_of(variant, policy, round_samples)
-    moved, budget = (demand.up_bytes + demand.down_bytes) * steps, client.link.data_budget_bytes
-    if budget is not None and moved > budget:
-        yield C3, f"moves {format_bytes(moved)} a run, budget {format_bytes(budget)}"
-    seconds, deadline = step.step_seconds + wait_seconds, policy.step_deadline_seconds
-    if deadline is not None and seconds > deadline:
-        yield C7, f"{format_seconds(seconds)} a step, deadline {format_seconds(deadline)}"
+    budget = client.link.data_budget_bytes
+    if budget is not None:
+        steps = steps_of(variant, policy, round_samples)
+        moved = (demand.up_bytes + demand.down_bytes) * steps
+        if moved > budget:
+            yield C3, f"moves {format_bytes(moved)} a run, budget {format_bytes(budget)}"
     placement = variant.placement
     if placement.depth < client.min_depth:
         yield C8, f"depth {placement.depth}, at least {client.min_depth} asked for"
     private = placement.depth + placement.top
     if client.max_depth is not None and private > client.max_depth:
         yield C8, f"{private} private blocks, at most {client.max_depth} asked for"
-    joules = energy_joules(step, client)
-    if policy.energy_budget_wh is not None and (
-        joules is None or joules * steps > 3600 * policy.energy_budget_wh
-    ):
-        spent = "unknown power" if joules is None else f"{joules * steps / 3600:.4g} Wh a run"
-        yield C9, f"{spent}, budget {policy.energy_budget_wh:g} Wh"
+
+
+def broken_by_time(
+    variant: Variant,
+    step: Step,
+    client: ResolvedClient,
+    policy: Policy,
+    round_samples: int,
+    wait_seconds: float = 0.0,
+) -> Iterator[tuple[str, str]]:
+    """C7 and C9."""
+    deadline, budget = policy.step_deadline_seconds, policy.energy_budget_wh
+    if deadline is not None:
+        seconds = step.step_seconds + wait_seconds
+        if seconds > deadline:
+            yield C7, f"{format_seconds(seconds)} a step, deadline {format_seconds(deadline)}"
+    if budget is not None:
+        joules, steps = energy_joules(step, client), steps_of(variant, policy, round_samples)
+        if joules is None or joules * steps > 3600 * budget:
+            spent = "unknown power" if joules is None else f"{joules * steps / 3600:.4g} Wh a run"
+            yield C9, f"{spent}, budget {budget:g} Wh"

@@ -30,8 +30,10 @@ from .solver.solve import OnProgress
 
 FROM_COLUMNS = 50_000
 """Smaller fleets are searched with all columns."""
-FOR_LEVEL, FOR_PRICES = 250, 2000
+FOR_LEVEL, FOR_PRICES = 200, 1000
 """Client entries in the samples that these are taken from."""
+ROUGH = 1.2
+"""Last factor between the levels that are tried."""
 FACTORS = (0.5, 0.7, 1.0, 1.4)
 """Of the prices of a sample: those of all clients are thereabouts."""
 FEW = 4
@@ -95,7 +97,7 @@ class _Pick:
     def __init__(self, builder: Builder, clock: Clock) -> None:
         self.machines = builder.servers.count
         self.traffic = np.zeros((2, len(builder.servers)))
-        self.level = cheapest_levels(builder.sample(FOR_LEVEL).narrowed(_all), 0, clock)
+        self.level = cheapest_levels(builder.sample(FOR_LEVEL).narrowed(_all), 0, clock, ROUGH)
         program = builder.sample(FOR_PRICES).narrowed(_all)
         self.prices = np.zeros(len(program.at(self.level).caps))
         for _ in range(SETTLING):

@@ -22,7 +22,15 @@ from .plan import (
     Strategy,
     round_seconds,
 )
-from .predict import Step, broken_limits, energy_joules, predict_step, steps_of
+from .predict import (
+    Step,
+    broken_by_size,
+    broken_by_time,
+    broken_limits,
+    energy_joules,
+    predict_step,
+    steps_of,
+)
 
 
 @dataclass(frozen=True)
@@ -185,27 +193,36 @@ class Deepest:
     def __init__(self, menu: Menu, fleet: ResolvedFleet) -> None:
         self.menu, self.fleet = menu, fleet
         self.known: dict[tuple[object, ...], int] = {}
-        self.by_depth: dict[int, list[tuple[Variant, Demand]]] = {}
-        for variant, demand in zip(menu.variants, menu.demands, strict=True):
-            self.by_depth.setdefault(variant.placement.depth, []).append((variant, demand))
+        self.deepest_first = sorted(
+            zip(menu.variants, menu.demands, strict=True),
+            key=lambda option: option[0].placement.depth,
+            reverse=True,
+        )
 
     def of(self, client: ResolvedClient) -> int:
         """0 where no variant keeps them."""
         key = (client.device, client.link, client.min_depth, client.max_depth)
         if key not in self.known:
-            self.known[key] = self._search(client)
+            room = client.device.usable_memory_bytes - client.device.runtime_bytes
+            fitting = (
+                variant.placement.depth
+                for variant, demand in self.deepest_first
+                if demand.model_memory_bytes <= room and self._keeps_limits(client, variant, demand)
+            )
+            self.known[key] = next(fitting, 0)
         return self.known[key]
 
-    def _search(self, client: ResolvedClient) -> int:
-        room = client.device.usable_memory_bytes - client.device.runtime_bytes
-        for depth in sorted(self.by_depth, reverse=True):
-            for variant, demand in self.by_depth[depth]:
-                if demand.model_memory_bytes <= room and any(
-                    keeps_limits(demand, variant, client, server, self.menu, self.fleet)
-                    for server in self.fleet.servers
-                ):
-                    return depth
-        return 0
+    def _keeps_limits(self, client: ResolvedClient, variant: Variant, demand: Demand) -> bool:
+        """The client's own limits with one of the servers, without waiting there."""
+        policy, samples = self.fleet.policy, self.menu.round_samples
+        if any(broken_by_size(demand, variant, client, policy, samples)):
+            return False
+        if policy.step_deadline_seconds is None and policy.energy_budget_wh is None:
+            return True
+        steps = (predict_step(demand, variant, client, server) for server in self.fleet.servers)
+        return any(
+            not any(broken_by_time(variant, step, client, policy, samples)) for step in steps
+        )
 
 
 def keeps_limits(

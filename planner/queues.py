@@ -76,7 +76,9 @@ def filled(program: Program, x: IntArray, level: FloatArray) -> FloatArray:
     return np.divide(loads, limits, out=np.where(loads > limits, np.inf, 0.0), where=limits > 0)
 
 
-def cheapest_levels(program: Program, objective: int, clock: Clock) -> FloatArray:
+def cheapest_levels(
+    program: Program, objective: int, clock: Clock, finest: float = FINE
+) -> FloatArray:
     """float64[K]: about the levels at which the bound of the linear program is least, on a sample
     of the groups. One kind of server after the other, by ever finer steps."""
     groups = program.static.groups
@@ -87,7 +89,7 @@ def cheapest_levels(program: Program, objective: int, clock: Clock) -> FloatArra
     level = np.minimum(settle(program, _unpriced(program, objective)), most)
     level = np.where(level > 0, level, 1e-3 * most)
     step, best = STEP, dual(level)
-    while step > FINE and not clock.over():
+    while step > finest and not clock.over():
         moved = False
         for k, factor in itertools.product(range(len(level)), (1 / step, step)):
             tried = level.copy()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,6 +131,20 @@ def make_plan(
     return found
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for garbage in cycles, of which planning leaves little: it would look at
+    all objects of a large fleet again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_uncollected()
 def find_plan(
     profiles: Mapping[int, Profile], fleet: ResolvedFleet, wanted: Wanted
 ) -> Plan | NoPlan:
