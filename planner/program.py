@@ -132,6 +132,9 @@ class Program:
             ((self.up, self.up_share), (self.down, self.down_share))
         ):
             for k, mine in enumerate(self.on):
+                if use[way, k] <= 0:
+                    total[mine] += seconds[mine]
+                    continue
                 others = np.clip(use[way, k] - self.own_use[way][mine], 0.0, None)
                 total[mine] += seconds[mine] * queueing.link_factor(share[mine], others)
         return total

@@ -63,12 +63,8 @@ class Lagrangian:
             if len(hits) > last - first:
                 hits = hits[np.searchsorted(hits, begins)]
             chosen[first:last] = hits + start
-        excess = np.array(
-            [
-                math.fsum((row[chosen] * problem.counts).tolist()) - limit
-                for row, limit in zip(problem.weights, problem.limits, strict=True)
-            ]
-        )
+        loads = [float(row[chosen] @ problem.counts) for row in problem.weights]
+        excess = np.array(loads) - problem.limits
         paid = math.fsum((multipliers * problem.limits).tolist())
         total = math.fsum((low * problem.counts).tolist()) - paid
         return Evaluation(multipliers, total - self._rounding(multipliers), chosen, excess)

@@ -64,7 +64,7 @@ def round_to_feasible(
     `reduced` are the reduced costs behind the choice; columns with inf are out.
     """
     candidates = least(reduced, problem.groups + CANDIDATES)
-    candidates = candidates[np.isfinite(reduced[candidates])]
+    candidates = np.setdiff1d(candidates[np.isfinite(reduced[candidates])], chosen)
     x = np.zeros(problem.columns, dtype=np.int64)
     x[chosen] = problem.counts
     moves = _moves(problem, x, chosen.copy(), candidates, reduced)
