@@ -159,9 +159,11 @@ def _numbers(texts: list[str]) -> dict[str, float]:
 def _show(made: Pilot) -> None:
     from rich.markup import escape
 
+    from ..catalog.units import format_seconds
+
     to = render.console()
     table = render.table(
-        *("device", "stands for", ">of the fleet", "trains", ">hours"),
+        *("device", "stands for", ">of the fleet", "trains", ">for"),
         title=f"Pilot of {made.fleet}: {len(made.members)} of {made.devices:,} devices",
         caption=f"at least {made.least_days} days of {made.hours_per_day:g} h and "
         f"{made.least_steps} steps a device; for accuracy all steps",
@@ -172,7 +174,7 @@ def _show(made: Pilot) -> None:
             escape("\n".join(one.stands_for)),
             f"{one.devices:,}",
             f"depth {one.depth}, {one.codec}, batch {one.batch}, {one.steps:,} steps",
-            f"{one.hours:.3g}",
+            format_seconds(3600 * one.hours),
         )
     to.print(table)
     to.print()

@@ -81,7 +81,10 @@ def show(made: Spend) -> None:
         if made.purchase is not None:
             to.print(purchase_table(made, made.purchase))
         else:
-            to.print("nothing of this kind that was tried makes a plan possible")
+            to.print(
+                "nothing of this kind that was tried makes a plan possible; `flexp plan` names"
+            )
+            to.print("other ways out: rules, budgets, whom to leave out")
     to.print()
     lines = render.rows()
     for one in made.assumptions:

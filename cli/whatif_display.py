@@ -43,8 +43,9 @@ def show(made: WhatIf) -> None:
     if len(made.scenarios) == 1:
         (one,) = made.scenarios
         to.print(side_by_side(made, one))
-        to.print()
-        to.print(class_table(made, one))
+        if one.planned:
+            to.print()
+            to.print(class_table(made, one))
     else:
         to.print(brief_table(made))
     to.print()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...catalog.units import format_seconds
 from .checklist import Check, Pilot
 
 MARKS = {"open": " ", "go": "x", "conditional": " ", "stop": " "}
@@ -26,13 +27,13 @@ def _lines(pilot: Pilot) -> Iterator[str]:
     yield ""
     yield "## Devices"
     yield ""
-    yield "| device | type, link | stands for | of the fleet | trains | hours |"
+    yield "| device | type, link | stands for | of the fleet | trains | for |"
     yield "|---|---|---|---|---|---|"
     for one in pilot.members:
         trains = f"depth {one.depth}, {one.codec}, batch {one.batch}, {one.steps:,} steps"
         yield (
             f"| {one.name} | {one.device}, {one.link} | {', '.join(one.stands_for)} | "
-            f"{one.devices:,} | {trains} | {one.hours:.3g} |"
+            f"{one.devices:,} | {trains} | {format_seconds(3600 * one.hours)} |"
         )
     yield ""
     yield "## What to measure"

@@ -1,9 +1,9 @@
-"""What can be bought for a fleet, one unit of each: memory for a class, bandwidth for a link, an
-accelerator, memory or a machine for a server, and an hour more of training a day."""
+"""What can be bought for a fleet, one unit of each: memory for a class, bandwidth or data for a
+link, an accelerator, memory or a machine for a server, and an hour more of training a day."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from .targets import MOST_HOURS
 GIB = 2**30
 SERVER_GIB = 16
 MBIT = 1e6
+GB = 10**9
 RATE = 10
 
 
@@ -35,6 +36,10 @@ class Move:
     """Whether it can make a plan possible."""
     clients: frozenset[str] = frozenset()
     """Entries whose own figures it changes."""
+    server: str = ""
+    """Whose machines it is for, or to which it adds one."""
+    machines: int = 0
+    """Of that server today, each of which gets one unit; 0: it adds a machine."""
 
     @property
     def a_year(self) -> Decimal:
@@ -45,6 +50,17 @@ class Move:
         for _ in range(count):
             situation = self.apply(situation)
         return situation
+
+
+def amounts(found: Sequence[Move], counts: Sequence[int]) -> list[Decimal]:
+    """Units that are paid of each move: what is for each machine of a server is bought for those
+    that are bought with it too, and is priced for those of today."""
+    added = {m.server: n for m, n in zip(found, counts, strict=True) if m.server and not m.machines}
+    return [
+        count
+        * (1 + Decimal(added.get(move.server, 0)) / move.machines if move.machines else Decimal(1))
+        for move, count in zip(found, counts, strict=True)
+    ]
 
 
 def moves(situation: Situation, costs: Costs, run_hours: float) -> tuple[Move, ...]:
@@ -97,6 +113,20 @@ def _links(situation: Situation, costs: Costs) -> Iterator[Move]:
             assumes=("link_10_mbit_per_year",),
             clients=names,
         )
+        metered = [client for client in clients if client.link.data_budget_bytes is not None]
+        if metered:
+            price, label = costs.link_per_gb(name, metered=True)
+            names = frozenset(client.name for client in metered)
+            count = sum(client.count for client in metered)
+            yield Move(
+                name=f"+1 GB a run on {name} ({count:,})",
+                apply=_for_clients(names, "budget", GB),
+                once=Decimal(0),
+                yearly=price * count * costs.figure("runs_per_year"),
+                life_years=Decimal(1),
+                assumes=(label, "runs_per_year"),
+                clients=names,
+            )
 
 
 def _for_clients(names: frozenset[str], figures: str, more: float) -> Callable[..., Situation]:
@@ -126,6 +156,8 @@ def _servers(situation: Situation, costs: Costs, run_hours: float) -> Iterator[M
             yearly=Decimal(0),
             life_years=life,
             assumes=(name, "server_life_years"),
+            server=server.name,
+            machines=server.count,
         )
         yield Move(
             name=f"+{SERVER_GIB} GiB for {server.name}",
@@ -136,6 +168,8 @@ def _servers(situation: Situation, costs: Costs, run_hours: float) -> Iterator[M
             yearly=Decimal(0),
             life_years=life,
             assumes=("memory_per_gib", "server_life_years"),
+            server=server.name,
+            machines=server.count,
         )
         yield _machine(situation, server, costs, run_hours)
 
@@ -151,7 +185,8 @@ def _machine(situation: Situation, server: ResolvedServer, costs: Costs, run_hou
     else:
         once, name = server_price(server, costs)
         life, assumes = costs.figure("server_life_years"), (name, "server_life_years")
-    return Move(f"+1 machine {server.name}", apply, once, yearly, life, assumes)
+    name = f"+1 machine {server.name}"
+    return Move(name, apply, once, yearly, life, assumes, server=server.name)
 
 
 def _for_server(

@@ -1,9 +1,10 @@
 """The smallest purchase: the cheapest numbers of each move with which a plan exists.
 
-Combinations are tried in the order of their price, so that the first with a plan is the cheapest.
 What a client needs for a variant of its own is found first, client by client, and everything else
-begins there. Where too many would have to be tried, a purchase of which no single part can be
-smaller is sought instead, and said to be no more than that.
+begins there. Then more of one move alone, which bounds the price; below it, combinations are tried
+in the order of their price, so that the first with a plan is the cheapest. Where too many would
+have to be tried, the cheaper is taken of one move alone and of a purchase of which no single part
+can be smaller, and said to be no more than that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 Counts = tuple[int, ...]
+Price = Callable[[Counts], Decimal]
+"""Never less for more."""
 Works = Callable[[Counts], bool]
 MOST_EACH = 64
 """Of one move."""
@@ -23,18 +26,21 @@ MOST_LOOKED_AT = 2_000
 
 
 def cheapest(
-    prices: Sequence[Decimal],
+    price: Price,
     works: Works,
     start: Counts,
     allowed: Sequence[int],
     most_tries: int = MOST_TRIES,
+    known: Counts | None = None,
 ) -> Counts | None:
     """The cheapest counts that work, at least `start`, with more of the `allowed` moves alone;
-    None: not within the tries. Of equal prices, the fewest units."""
-    queue: list[tuple[Decimal, int, Counts, int]] = [(_price(prices, start), 0, start, 0)]
+    None: not within the tries. Of equal prices, the fewest units. `known` work."""
+    queue: list[tuple[Decimal, int, Counts, int]] = [(price(start), 0, start, 0)]
     tries = 0
     while queue and tries < most_tries:
-        _, units, counts, first = heapq.heappop(queue)
+        paid, units, counts, first = heapq.heappop(queue)
+        if known is not None and paid >= price(known):
+            return known
         tries += 1
         if works(counts):
             return counts
@@ -42,17 +48,36 @@ def cheapest(
             index = allowed[position]
             if counts[index] < MOST_EACH:
                 more = (*counts[:index], counts[index] + 1, *counts[index + 1 :])
-                heapq.heappush(queue, (_price(prices, more), units + 1, more, position))
-    return None
+                heapq.heappush(queue, (price(more), units + 1, more, position))
+    return known if known is not None and not queue else None
 
 
-def reduced(prices: Sequence[Decimal], works: Works, start: Counts, most: int) -> Counts | None:
+def of_one(price: Price, works: Works, start: Counts, most: int) -> Counts | None:
+    """`start` and more of one move alone, the cheapest that works; None: none does. `works` must
+    not end once it has begun."""
+    found = []
+    for index in range(len(start)):
+
+        def more(count: int, index: int = index) -> Counts:
+            return (*start[:index], count, *start[index + 1 :])
+
+        if works(more(max(start[index], most))):
+            low, high = start[index] - 1, max(start[index], most)
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if works(more(middle)) else (middle, high)
+            found.append(more(high))
+    return min(found, key=price, default=None)
+
+
+def reduced(price: Price, works: Works, start: Counts, most: int) -> Counts | None:
     """Counts of which none can be smaller alone: all begin at `most`, the dearest goes down first.
     None: not even that works. `works` must not end once it has begun."""
     counts = [max(least, most) for least in start]
     if not works(tuple(counts)):
         return None
-    for index in sorted(range(len(prices)), key=lambda i: -prices[i]):
+    units = [tuple(int(i == index) for i in range(len(start))) for index in range(len(start))]
+    for index in sorted(range(len(start)), key=lambda i: -price(units[i])):
         low, high = start[index] - 1, counts[index]
         while high - low > 1:
             middle = (low + high) // 2
@@ -60,7 +85,3 @@ def reduced(prices: Sequence[Decimal], works: Works, start: Counts, most: int) -
             low, high = (low, middle) if works(tuple(counts)) else (middle, high)
         counts[index] = high
     return tuple(counts)
-
-
-def _price(prices: Sequence[Decimal], counts: Counts) -> Decimal:
-    return sum((price * n for price, n in zip(prices, counts, strict=True)), Decimal(0))

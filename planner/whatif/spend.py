@@ -14,9 +14,9 @@ from ..roi.costs import Assumption, Costs
 from ..solve import NoPlan, prepare
 from ..value import DEFAULT_CURVE
 from .evaluate import Bench, Case, evaluate, first_plan
-from .moves import Move, moves
+from .moves import Move, amounts, moves
 from .outcome import Outcome, money
-from .purchase import MOST_EACH, MOST_LOOKED_AT, Counts, cheapest, reduced
+from .purchase import MOST_EACH, MOST_LOOKED_AT, Counts, Price, cheapest, of_one, reduced
 from .situation import Situation
 
 
@@ -151,9 +151,12 @@ def smallest(
 ) -> Purchase | None:
     """The cheapest of these moves with which a plan exists, by money a year; None: none found."""
     kept = [move for move in found if move.makes_room]
-    prices = [move.a_year for move in kept]
     profiles = bench.profiles[(situation.model, situation.batch)]
     tried = 0
+
+    def price(counts: Counts) -> Decimal:
+        paid = zip(kept, amounts(kept, counts), strict=True)
+        return sum((move.a_year * amount for move, amount in paid), Decimal(0))
 
     def changed(counts: Counts) -> Situation:
         made = situation
@@ -179,34 +182,41 @@ def smallest(
         except FlexpError:
             return False
 
-    start = _for_the_stuck(kept, prices, lambda counts: stuck(changed(counts)))
+    start = _for_the_stuck(kept, price, lambda counts: stuck(changed(counts)))
     if start is None:
         return None
-    counts = cheapest(prices, works, start, range(len(kept)))
+    known = of_one(price, works, start, MOST_EACH)
+    counts = cheapest(price, works, start, range(len(kept)), known=known)
     proven = counts is not None
     if counts is None:
-        counts = reduced(prices, works, start, MOST_EACH)
+        tried_all = (known, reduced(price, works, start, MOST_EACH))
+        counts = min((one for one in tried_all if one is not None), key=price, default=None)
     if counts is None:
         return None
-    parts = [(move, count) for move, count in zip(kept, counts, strict=True) if count]
+    paid = amounts(kept, counts)
+    parts = [
+        (move, count, amount)
+        for move, count, amount in zip(kept, counts, paid, strict=True)
+        if count
+    ]
     return Purchase(
         parts=tuple(
             Bought(
                 name=move.name,
                 count=count,
-                once=money(move.once * count),
-                a_year=money(move.a_year * count),
+                once=money(move.once * amount),
+                a_year=money(move.a_year * amount),
             )
-            for move, count in parts
+            for move, count, amount in parts
         ),
-        once=money(sum((m.once * n for m, n in parts), Decimal(0))),
-        a_year=money(sum((m.a_year * n for m, n in parts), Decimal(0))),
+        once=money(sum((move.once * amount for move, _, amount in parts), Decimal(0))),
+        a_year=money(price(counts)),
         proven=proven,
     )
 
 
 def _for_the_stuck(
-    kept: Sequence[Move], prices: Sequence[Decimal], stuck: Callable[[Counts], set[str]]
+    kept: Sequence[Move], price: Price, stuck: Callable[[Counts], set[str]]
 ) -> Counts | None:
     """What the clients without a variant of their own need at least; None: more than is tried."""
     nothing: Counts = (0,) * len(kept)
@@ -224,7 +234,7 @@ def _for_the_stuck(
         for allowed in (own, [*own, *others]):
             most = tuple(MOST_EACH * (index in allowed) for index in range(len(kept)))
             if counts is None and helps(most):  # more of these never takes a variant away
-                counts = cheapest(prices, helps, nothing, allowed, MOST_LOOKED_AT)
+                counts = cheapest(price, helps, nothing, allowed, MOST_LOOKED_AT)
         if counts is None:
             return None
         start = [max(pair) for pair in zip(start, counts, strict=True)]

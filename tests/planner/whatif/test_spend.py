@@ -12,9 +12,9 @@ from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.roi.costs import Costs, read_costs
 from flexp.planner.solve import NoPlan, Wanted, find_plan
 from flexp.planner.whatif.evaluate import Bench
-from flexp.planner.whatif.moves import moves
+from flexp.planner.whatif.moves import amounts, moves
 from flexp.planner.whatif.outcome import figures_of
-from flexp.planner.whatif.purchase import cheapest, reduced
+from flexp.planner.whatif.purchase import cheapest, of_one, reduced
 from flexp.planner.whatif.situation import Situation
 from flexp.planner.whatif.spend import next_best, smallest
 from flexp.profiler.profile import Profile
@@ -94,6 +94,16 @@ FLEETS: dict[str, Callable[[], ResolvedFleet]] = {
         ],
         step_deadline_seconds=3.0,
     ),
+    "a data budget": lambda: fleet(
+        [
+            (
+                "ann",
+                device("laptop", 60),
+                link("lte", 20, 20).model_copy(update={"data_budget_bytes": 10**8}),
+            ),
+            ("bob", device("laptop", 60), link("lan")),
+        ],
+    ),
     "both": lambda: fleet(
         [
             ("ann", device("laptop", 60), link("lan")),
@@ -104,7 +114,7 @@ FLEETS: dict[str, Callable[[], ResolvedFleet]] = {
 }
 
 
-MOVES = ("+1 GiB", "+16 GiB", "+10 Mbit/s on dsl")
+MOVES = ("+1 GiB", "+16 GiB", "+10 Mbit/s on dsl", "+1 GB a run")
 """That are tried in every combination."""
 
 
@@ -161,14 +171,50 @@ def test_cheapest_of_any_prices(prices: list[int], needs: list[tuple[int, int, i
     best = min(
         price(counts) for counts in itertools.product(range(4), repeat=size) if works(counts)
     )
-    found = cheapest(money, works, (0,) * size, range(size), 10_000)
+    found = cheapest(price, works, (0,) * size, range(size), 10_000)
     assert found is not None and works(found) and price(found) == best
-    less = reduced(money, works, (0,) * size, 64)
+    less = reduced(price, works, (0,) * size, 64)
     assert less is not None and works(less)
     for index, count in enumerate(less):
         assert not count or not works((*less[:index], count - 1, *less[index + 1 :]))
 
 
 def test_a_search_that_ends_without() -> None:
-    assert cheapest([Decimal(1)], lambda counts: False, (0,), [0], 5) is None
-    assert reduced([Decimal(1)], lambda counts: False, (0,), 64) is None
+    assert cheapest(units, lambda counts: False, (0,), [0], 5) is None
+    assert reduced(units, lambda counts: False, (0,), 64) is None
+    assert of_one(units, lambda counts: False, (0,), 64) is None
+
+
+def units(counts: tuple[int, ...]) -> Decimal:
+    return Decimal(sum(counts))
+
+
+def test_of_one_bounds_the_search() -> None:
+    """Five of the first, or two of the second and one of the third, which is dearer."""
+
+    def price(counts: tuple[int, ...]) -> Decimal:
+        return sum((Decimal(p) * n for p, n in zip((1, 2, 3), counts, strict=True)), Decimal(0))
+
+    def works(counts: tuple[int, ...]) -> bool:
+        tried.append(counts)
+        return counts[0] >= 5 or (counts[1] >= 2 and counts[2] >= 1)
+
+    tried: list[tuple[int, ...]] = []
+    known = of_one(price, works, (0, 0, 0), 64)
+    assert known == (5, 0, 0)
+    assert cheapest(price, works, (0, 0, 0), range(3), known=known) == known
+    assert (2, 2, 1) not in tried and max(map(price, tried[-5:])) < 5
+
+
+def test_what_each_machine_gets_is_bought_for_new_ones_too(costs: Costs) -> None:
+    situation = Situation(fleet([("ann", device("laptop", 60), link("lan"))]))
+    server = situation.fleet.server.model_copy(update={"count": 2})
+    situation = situation.with_fleet(servers=(server,))
+    found = moves(situation, costs, 1.0)
+    names = [move.name for move in found]
+    counts = [0] * len(found)
+    counts[names.index("+1 accelerator for server")] = 3
+    counts[names.index("+1 machine server")] = 2
+    paid = dict(zip(names, amounts(found, counts), strict=True))
+    assert paid["+1 accelerator for server"] == 6  # three for each of four machines, not of two
+    assert paid["+1 machine server"] == 2
