@@ -130,6 +130,16 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, show_default="0", rich_help_panel=RATES)
     ] = None,
+    together: Annotated[
+        int | None,
+        typer.Option(
+            "--together",
+            min=1,
+            show_default="1",
+            help="Clients that step at the same time, for the server to compute as one batch.",
+            rich_help_panel=RATES,
+        ),
+    ] = None,
     checkpoint_every: Annotated[
         int | None,
         typer.Option(
@@ -231,6 +241,7 @@ def train(
         "alignment": alignment,
         "label_prior": label_prior or None,
         "seed": seed,
+        "together": together,
         "checkpoint_every": checkpoint_every,
         "evaluate_every": evaluate_every,
         "on_bad_numbers": on_bad_numbers,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..catalog.files import write_contract
@@ -16,16 +18,30 @@ from .metrics import MetricsLog, read_metrics
 from .observer import Observer, Start
 from .records import StepRecord, Summary, TrainSettings
 from .run_folder import CHECKPOINTS, CLIENTS, METRICS, PLAN, SUMMARY, begin, resume_command
-from .schedule import Arrival, Pace, arrivals, steps_of
+from .schedule import Arrival, Pace, arrivals, groups, steps_of
 from .state import ClientState, Move, RunState
 from .statistics import describe
 from .summary import summarise
+from .together import Together
 from .waiting import Waiting
 from .wire import Traffic
 
 
 class StoppedError(Exception):
     """Somebody asked to stop; the checkpoint is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What came of a client's step."""
+
+    loss: float | None
+    error: StepError | None
+    """Why the step could not be taken."""
+    seconds: float
+    waiting_seconds: float
+    up_bytes: int
+    down_bytes: int
 
 
 class Run:
@@ -52,9 +68,10 @@ class Run:
         self.moves: tuple[Move, ...] = ()
         self.batches = {client.name: client.batch for client in job.plan.clients}
         self.statistics = describe(job.partition, job.train, job.batcher.length)
+        self.together = Together(job.server.handle, job.server.handle_all, settings.together)
         self.waiting: dict[str, Waiting] = {}
         for name, client in job.clients.items():
-            self.waiting[name] = client.wire.deliver = Waiting(client.wire.deliver)
+            self.waiting[name] = client.wire.deliver = Waiting(self.together.deliver)
         for note in job.partition.notes:
             observer.note(note)
 
@@ -105,18 +122,23 @@ class Run:
         begin_at = {name: client.next_step for name, client in self.clients.items()}
         steps = {name: client.steps for name, client in self.clients.items()}
         total = sum(steps.values())
-        for arrival in arrivals(paces, steps, begin_at):
-            if self.clients[arrival.client].stopped is not None:
-                continue
+        order, every = arrivals(paces, steps, begin_at), self.settings.checkpoint_every
+        for group in groups(order, self.settings.together, self._has_stopped):
             self._stop_if_asked()
-            record = self._step(arrival)
-            self.log.write(record)
-            self.steps_done, self.fleet_seconds = self.steps_done + 1, arrival.seconds
-            self._note(arrival.client, next_step=arrival.step + 1)
-            self.observer.stepped(record, total)
-            if self.steps_done % self.settings.checkpoint_every == 0:
+            periods = self.steps_done // every
+            results = self.together.run([partial(self._take, arrival) for arrival in group])
+            for arrival, taken in zip(group, results, strict=True):
+                record = self._record(arrival, taken)
+                self.log.write(record)
+                self.steps_done, self.fleet_seconds = self.steps_done + 1, arrival.seconds
+                self._note(arrival.client, next_step=arrival.step + 1)
+                self.observer.stepped(record, total)
+            if self.steps_done // every > periods:
                 self._save()
         self._save()
+
+    def _has_stopped(self, client: str) -> bool:
+        return self.clients[client].stopped is not None
 
     def finish(self) -> Summary:
         """Measure, export and sum up; the run is complete when its summary is there."""
@@ -138,28 +160,38 @@ class Run:
         write_contract(summary, self.folder / SUMMARY)
         return summary
 
-    def _step(self, arrival: Arrival) -> StepRecord:
-        name, job, waiting = arrival.client, self.job, self.waiting[arrival.client]
-        traffic = job.clients[name].wire.traffic
+    def _take(self, arrival: Arrival) -> Taken:
+        """The step; of the run, only what is the client's own is touched."""
+        traffic = self.job.clients[arrival.client].wire.traffic
+        waiting = self.waiting[arrival.client]
         up, down, waited = traffic.up_bytes, traffic.down_bytes, waiting.seconds
         loss, problem, began = None, None, time.monotonic()
         try:
             loss = self._train(arrival)
         except StepError as error:
-            problem = self._excuse(error)
-        taken, waited = time.monotonic() - began, waiting.seconds - waited
-        return StepRecord(
-            step=self.steps_done,
-            client=name,
-            client_step=arrival.step,
+            problem = error
+        return Taken(
             loss=loss,
-            problem=problem,
-            accuracy=self._accuracy(name) if self._due(arrival) else None,
-            fleet_seconds=arrival.seconds,
-            waiting_seconds=waited,
-            step_seconds=taken,
+            error=problem,
+            seconds=time.monotonic() - began,
+            waiting_seconds=waiting.seconds - waited,
             up_bytes=traffic.up_bytes - up,
             down_bytes=traffic.down_bytes - down,
+        )
+
+    def _record(self, arrival: Arrival, taken: Taken) -> StepRecord:
+        return StepRecord(
+            step=self.steps_done,
+            client=arrival.client,
+            client_step=arrival.step,
+            loss=taken.loss,
+            problem=self._excuse(taken.error) if taken.error is not None else None,
+            accuracy=self._accuracy(arrival.client) if self._due(arrival) else None,
+            fleet_seconds=arrival.seconds,
+            waiting_seconds=taken.waiting_seconds,
+            step_seconds=taken.seconds,
+            up_bytes=taken.up_bytes,
+            down_bytes=taken.down_bytes,
         )
 
     def _train(self, arrival: Arrival) -> float:
@@ -182,7 +214,8 @@ class Run:
         """Apply the policy to a client whose step can't be taken; what is wrong with the step."""
         policy = self.settings.on_bad_numbers
         if policy == "stop-run":
-            self._save()
+            if self.settings.together == 1:  # of a group, the others' steps would have to be undone
+                self._save()
             skip = f"{resume_command(self.folder)} --on-bad-numbers skip-step"
             raise RunError(error.message, f"{error.hint}; to go on without this step: {skip}")
         if policy == "stop-client":

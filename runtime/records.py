@@ -47,6 +47,8 @@ class TrainSettings(Contract):
     steps: PositiveInt
     """Rounds: steps of a client at the profile's batch. Smaller batches take more."""
     seed: NonNegativeInt = 0
+    together: PositiveInt = 1
+    """Clients that take a step at the same time; their messages are served as one batch."""
     learning_rate: PositiveFloat = 3e-3
     """Of the adapters, or of all weights but the head's."""
     head_rate: PositiveFloat = 3e-3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..planner.plan import Plan
@@ -68,3 +68,22 @@ def arrivals(
         if following < steps[arrival.client]:
             seconds = paces[arrival.client].done_at(following)
             heapq.heappush(queue, Arrival(seconds, arrival.client, following))
+
+
+def groups(
+    arrivals: Iterable[Arrival], size: int, stopped: Callable[[str], bool]
+) -> Iterator[list[Arrival]]:
+    """The arrivals in runs of up to `size`, each of different clients, without those of clients
+    that have stopped. Whoever goes on after any of the groups gets the groups that follow it."""
+    group: list[Arrival] = []
+    for arrival in arrivals:
+        if arrival.client in {one.client for one in group}:
+            yield group
+            group = []
+        if not stopped(arrival.client):
+            group.append(arrival)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
