@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,19 @@ SHRINK = 1 - 1e-9
 """Ratios of links' uses are rounded outwards by this."""
 WAY = {C6_DOWN: 0, C6_UP: 1}
 """Which of `Point.use` a row limits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Price:
+    """What a member on a column costs; float64[N] each."""
+
+    per_second: FloatArray
+    """Of its step."""
+    fixed: FloatArray
+
+    def of(self, seconds: FloatArray) -> FloatArray:
+        """float64[..., N]"""
+        return self.per_second * seconds + self.fixed
 
 
 class Boxes:
@@ -103,11 +116,15 @@ class Box:
         """bool[N]: the columns that keep the deadline somewhere in the box, if not elsewhere."""
         return self.fast.in_time(self.low.level)
 
-    @property
-    def in_time_drawn(self) -> BoolArray:
-        """The same with the columns of the place."""
+    @cached_property
+    def round_seconds(self) -> FloatArray:
+        """float64[N]: of a round, at the low edge."""
+        return self.fast.round_seconds(self.low.level)
+
+    def with_place(self, columns: BoolArray) -> BoolArray:
+        """The same columns of `drawn`, with those of the place."""
         places = 2 * self._dimensions * len(self.low.level)
-        return np.append(self.in_time, np.ones(places, dtype=bool))
+        return np.append(columns, np.ones(places, dtype=bool))
 
     @property
     def wide(self) -> bool:
@@ -120,15 +137,20 @@ class Box:
         """Whether it matters where in the box the links are."""
         return self.slow is not self.fast
 
-    def lowest(self, objective: int = 0) -> Problem:
+    def price(self, objective: int) -> Price:
+        return Price(self.fast.per_second[objective], self.fast.fixed[objective])
+
+    def lowest(self, price: Price | None = None) -> Problem:
         """What all choices of the box keep, steps as short as at its low edge and shares as small
-        as at its high one."""
+        as at its high one. Without a price, that of the first objective."""
         rows = [
             (row.name, row.weights, min(row.cap, max(row.caps))) for row in self._rows(self._edges)
         ]
-        return self.fast.problem(objective, self._edges.seconds, rows)
+        problem = self.fast.problem(0, self._edges.seconds, rows)
+        cost = (price or self.price(0)).of(self._edges.seconds)
+        return replace(problem, cost=cost)
 
-    def drawn(self, reference: IntArray, objective: int = 0) -> Problem:
+    def drawn(self, reference: IntArray, price: Price) -> Problem:
         """As `lowest`, with the place in the box as variables; the box is not `wide`.
 
         Over the box, the cost and the loads of each group change about as those of its `reference`
@@ -139,7 +161,7 @@ class Box:
         """
         program, found = self.fast, self._drawn
         rows = list(self._rows(found))
-        cost = program.per_second[objective] * found.seconds + program.fixed[objective]
+        cost = price.of(found.seconds)
         tables = [self._split(table, reference) for table in (cost, *(row.weights for row in rows))]
         columns, places = (np.stack(parts) for parts in zip(*tables, strict=True))
         for row, moved in zip(rows, places[1:], strict=True):

@@ -71,7 +71,7 @@ class Branching:
                     best.offer(x, this.part.boxes.columns)
                 bound = max(bound, least)
             if bound >= best.target or not found:
-                self._closed = min(self._closed, bound)
+                self._closed = min(self._closed, bound, best.target)
                 undecided += [] if bound >= best.target else [this.part]
                 continue
             for part in self._halves(this):
@@ -87,6 +87,7 @@ class Branching:
         box, drawn = boxes.box(low, high), None
         outlook = self.goal.at_once(box, target)
         if outlook is None:
+            self._closed = min(self._closed, target)
             return
         bound = max(bound, outlook.bound)
         if bound < target:
@@ -96,10 +97,13 @@ class Branching:
                 box, chosen = boxes.box(low, high), outlook.chosen
                 if len(box.fast.apart) < len(useful):
                     chosen = np.searchsorted(np.flatnonzero(useful), chosen)
-                drawn = box, self.goal.drawn(box, chosen, target)
-                bound = max(bound, drawn[1].bound)
+                closer = self.goal.drawn(box, chosen, target)
+                if closer is None:
+                    self._closed = min(self._closed, target)
+                    return
+                drawn, bound = (box, closer), max(bound, closer.bound)
         if bound >= target:
-            self._closed = min(self._closed, bound)
+            self._closed = min(self._closed, target)
             return
         heapq.heappush(self._heap, _Open(bound, next(self._ties), Part(boxes, low, high), drawn))
 
@@ -107,7 +111,7 @@ class Branching:
         """Whether the integer program of a box can say more of it than dividing it."""
         target = self.best.target
         place = outlook.likely(box, target)
-        there = self.goal.bound_at(box.boxes.box(place, place), outlook)
+        there = self.goal.bound_at(box.boxes.box(place, place), outlook, target)
         return there - outlook.at.bound < READY * outlook.room(target)
 
     def _halves(self, this: _Open) -> Iterator[Part]:
@@ -126,9 +130,11 @@ class Branching:
     def _edge(self, box: Box, outlook: Outlook, low: Point, high: Point) -> Edge:
         """The one whose width costs the bound the most."""
         found = edges(low, high) or [widest_level(low, high)]
-        place = outlook.likely(box, self.best.target)
+        target = self.best.target
+        place = outlook.likely(box, target)
 
         def without(edge: Edge) -> float:
-            return self.goal.bound_at(box.boxes.box(*flat(low, high, edge, place)), outlook)
+            slice_ = box.boxes.box(*flat(low, high, edge, place))
+            return self.goal.bound_at(slice_, outlook, target)
 
         return max(found, key=without) if len(found) > 1 else found[0]

@@ -8,16 +8,15 @@ from typing import Protocol
 
 import numpy as np
 
-from .boxes import Box
+from .boxes import Box, Price
 from .outlook import Outlook
 from .program import Program
 from .queues import DUAL_TOLERANCE, Kept, kept
 from .solver.clock import Clock
-from .solver.confirm import second_opinion
 from .solver.core import best_below
 from .solver.lagrangian import Lagrangian
-from .solver.multipliers import maximise, most_cost
-from .solver.problem import FloatArray, IntArray
+from .solver.multipliers import maximise
+from .solver.problem import BoolArray, FloatArray, IntArray
 from .solver.solve import Infeasible, minimise
 from .solver.whole_units import lower_caps
 
@@ -38,13 +37,13 @@ class Goal(Protocol):
         """About the best choice of the program at `level`, with each row's cap times its margin."""
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
-        """Of the box as a whole; None: it has no choice. Where the bound can be shown to be at
-        least `target`, that is enough."""
+        """Of the box as a whole; None: it has no choice below the target. Where the bound can be
+        shown to be at least that, it is enough."""
 
-    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook:
+    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook | None:
         """As `at_once`, with the place in the box as variables, about `reference` columns."""
 
-    def bound_at(self, box: Box, outlook: Outlook) -> float:
+    def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
         """What the prices of `outlook` say of a part of its box: L there."""
 
     def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
@@ -52,13 +51,77 @@ class Goal(Protocol):
         bound on all of its choices."""
 
 
-class Sum:
+class Priced:
+    """A goal whose bounds are those of a cost of each column."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._known: dict[str, FloatArray] = {}
+        """The best prices of the last box, for the next."""
+
+    def price(self, box: Box) -> Price:
+        """The total of no choice of the box is above its value."""
+        raise NotImplementedError
+
+    def usable(self, box: Box, target: float) -> BoolArray:
+        """bool[N]: the columns that choices below the target may take, wherever in the box."""
+        raise NotImplementedError
+
+    def at_once(self, box: Box, target: float) -> Outlook | None:
+        found = kept(box.lowest(self.price(box)), self.usable(box, target))
+        return None if found is None else self._outlook(found, "at once", target)
+
+    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook | None:
+        best: Outlook | None = None
+        for _ in range(REFERENCES):
+            found = self._drawn(box, reference, target)
+            if found is None:
+                return None
+            outlook = self._outlook(found, "drawn", target)
+            if best is None or outlook.bound > best.bound:
+                best = outlook
+            if best.bound >= target or (outlook.chosen == reference).all():
+                break
+            reference = outlook.chosen
+        return best
+
+    def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
+        found = self._drawn(box, outlook.chosen, target)
+        return (
+            math.inf if found is None else Lagrangian(found.problem)(outlook.at.multipliers).bound
+        )
+
+    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+        problem, at = lower_caps(outlook.program.problem), outlook.at
+        gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - at.bound))
+        x, bound = best_below(problem, at, outlook.reduced, target, gap, self.clock)
+        if x is None:
+            return None, bound
+        return outlook.program.full(x)[: len(box.fast.apart)], bound
+
+    def _drawn(self, box: Box, reference: IntArray, target: float) -> Kept | None:
+        problem = box.drawn(reference, self.price(box))
+        return kept(problem, box.with_place(self.usable(box, target)))
+
+    def _outlook(self, found: Kept, kind: str, target: float) -> Outlook:
+        lagrangian, known = Lagrangian(found.problem), self._known.get(kind)
+        if known is not None:
+            at = lagrangian(known)
+            if at.bound >= target:
+                return Outlook(at.bound, found, lagrangian, at)
+        dual = maximise(lagrangian, DUAL_TOLERANCE, self.clock, start=known, enough=target)
+        if not dual.infeasible:
+            self._known[kind] = dual.best.multipliers
+        bound = math.inf if dual.infeasible else dual.best.bound
+        return Outlook(bound, found, lagrangian, dual.best)
+
+
+class Sum(Priced):
     """The least Σ cost · x of one objective."""
 
     def __init__(self, objective: int, clock: Clock, find_gap: float = FIND_GAP) -> None:
-        self.objective, self.clock, self.find_gap = objective, clock, find_gap
-        self._known: dict[str, FloatArray] = {}
-        """The best prices of the last box, for the next."""
+        super().__init__(clock)
+        self.objective, self.find_gap = objective, find_gap
 
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         used = np.flatnonzero(x)
@@ -76,52 +139,8 @@ class Sum:
             return None
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)
 
-    def at_once(self, box: Box, target: float) -> Outlook | None:
-        found = kept(box.lowest(self.objective), box.in_time)
-        return None if found is None else self._outlook(found, "at once", target)
+    def price(self, box: Box) -> Price:
+        return box.price(self.objective)
 
-    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook:
-        best: Outlook | None = None
-        for _ in range(REFERENCES):
-            found = kept(box.drawn(reference, self.objective), box.in_time_drawn)
-            assert found is not None
-            outlook = self._outlook(found, "drawn", target)
-            if best is None or outlook.bound > best.bound:
-                best = outlook
-            if best.bound >= target or (outlook.chosen == reference).all():
-                break
-            reference = outlook.chosen
-        assert best is not None
-        return best
-
-    def bound_at(self, box: Box, outlook: Outlook) -> float:
-        found = kept(box.drawn(outlook.chosen, self.objective), box.in_time_drawn)
-        if found is None:
-            return math.inf
-        return Lagrangian(found.problem)(outlook.at.multipliers).bound
-
-    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
-        """Without a target, no choice is dearer than everyone's dearest column; that there is none
-        at all is believed only if a second method agrees."""
-        problem, at = lower_caps(outlook.program.problem), outlook.at
-        below = min(target, most_cost(problem))
-        gap = max(BOX_GAP * abs(below), BOX_SHARE * (below - at.bound))
-        x, bound = best_below(problem, at, outlook.reduced, below, gap, self.clock)
-        if bound >= below and below < target:
-            agreed, x = second_opinion(problem, self.clock)
-            bound = math.inf if agreed else at.bound
-        if x is None:
-            return None, bound
-        return outlook.program.full(x)[: len(box.fast.apart)], bound
-
-    def _outlook(self, found: Kept, kind: str, target: float) -> Outlook:
-        lagrangian, known = Lagrangian(found.problem), self._known.get(kind)
-        if known is not None:
-            at = lagrangian(known)
-            if at.bound >= target:
-                return Outlook(at.bound, found, lagrangian, at)
-        dual = maximise(lagrangian, DUAL_TOLERANCE, self.clock, start=known, enough=target)
-        if not dual.infeasible:
-            self._known[kind] = dual.best.multipliers
-        bound = math.inf if dual.infeasible else dual.best.bound
-        return Outlook(bound, found, lagrangian, dual.best)
+    def usable(self, box: Box, target: float) -> BoolArray:
+        return box.in_time

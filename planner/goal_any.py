@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from .boxes import Box
+import numpy as np
+
+from .boxes import Box, Price
 from .goal import BOX_SHARE, FIND_GAP
 from .outlook import Outlook
 from .program import Program
@@ -48,16 +50,15 @@ class AnyChoice:
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
-        found = kept(box.lowest(), box.in_time)
+        found = kept(box.lowest(_free(box)), box.in_time)
         return None if found is None else self._outlook(found)
 
-    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook:
-        found = kept(box.drawn(reference), box.in_time_drawn)
-        assert found is not None
-        return self._outlook(found)
+    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook | None:
+        found = kept(box.drawn(reference, _free(box)), box.with_place(box.in_time))
+        return None if found is None else self._outlook(found)
 
-    def bound_at(self, box: Box, outlook: Outlook) -> float:
-        found = kept(box.drawn(outlook.chosen), box.in_time_drawn)
+    def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
+        found = kept(box.drawn(outlook.chosen, _free(box)), box.with_place(box.in_time))
         if found is None:
             return math.inf
         return Lagrangian(found.problem, priced=False)(outlook.at.multipliers).bound
@@ -83,6 +84,11 @@ class AnyChoice:
         lagrangian = Lagrangian(found.problem, priced=False)
         at, impossible = infeasibility(lagrangian, self.clock)
         return Outlook(math.inf if impossible else -math.inf, found, lagrangian, at, 0.0)
+
+
+def _free(box: Box) -> Price:
+    nothing = np.zeros_like(box.fast.apart)
+    return Price(nothing, nothing)
 
 
 def _priced(problem: Problem, at: Evaluation) -> Problem:

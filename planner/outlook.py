@@ -9,7 +9,6 @@ it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,7 +36,6 @@ class Outlook:
     """The prices behind the bound."""
     closes: float | None = None
     """Where the Lagrangian has to be to close the box; None: at the target itself."""
-    deadline: float = math.inf
 
     @property
     def drawn(self) -> bool:
@@ -84,7 +82,7 @@ class Outlook:
     @cached_property
     def reduced(self) -> FloatArray:
         """float64[N] of the kept columns."""
-        return self.lagrangian.reduced_costs(self.at, self.deadline)
+        return self.lagrangian.reduced_costs(self.at)
 
     @property
     def _prices_of_ends(self) -> FloatArray:

@@ -56,11 +56,13 @@ def test_no_choice_asks_less(
     )
     box = Boxes(program).box(low, high)
     at_least = _asked(box.lowest(), x)
-    drawn = _asked(box.drawn(reference), x) + _of_place(box, box.drawn(reference), place)
+    drawn = _asked(box.drawn(reference, box.price(0)), x) + _of_place(
+        box, box.drawn(reference, box.price(0)), place
+    )
     true = _true(program, there, box, x)
     scale = 1 + np.abs(true)
     assert (at_least - _slack(box.lowest()) <= true + ROUNDING * scale).all()
-    assert (drawn - _slack(box.drawn(reference)) <= true + ROUNDING * scale).all()
+    assert (drawn - _slack(box.drawn(reference, box.price(0))) <= true + ROUNDING * scale).all()
 
 
 def _program(profile: Profile, fleet: ResolvedFleet) -> Program:
