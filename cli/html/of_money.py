@@ -12,7 +12,7 @@ from .parts import JOINT, Cell, Chart, Say, Section, Table, row, seconds, titles
 if TYPE_CHECKING:
     from ...planner.roi.costs import Assumption
     from ...planner.roi.result import Alternative, Roi, Swing
-    from ...planner.whatif.spend import Spend
+    from ...planner.whatif.spend import Purchase, Spend
 
 
 UNBROKEN = "\u2011"
@@ -175,16 +175,36 @@ def spend_section(made: Spend, say: Say) -> Section:
         verdict = say("buy next: {}").format(say(made.ranked[0].name))
     elif made.purchase is not None:
         parts = " + ".join(f"{part.count} × ({say(part.name)})" for part in made.purchase.parts)
-        verdict = say("the smallest purchase that is enough: {}").format(parts)
+        text = say("the smallest purchase that is enough: {}; {} {} once and {} a year")
+        once, a_year = money(made.purchase.once).text, money(made.purchase.a_year).text
+        verdict = text.format(parts, made.currency, once, a_year)
     return Section(
         title=say("What to buy next: {}").format(made.fleet),
         verdicts=(verdict,),
         good=bool(made.ranked),
         tables=(
             *([Table(say("What to buy next"), titles(say, *columns), rows)] if rows else []),
+            *([_purchase(made.purchase, say)] if made.purchase is not None else []),
             assumptions_table(made.assumptions, say),
         ),
         remarks=tuple(map(say, made.baseline.why)),
+    )
+
+
+def _purchase(bought: Purchase, say: Say) -> Table:
+    caption = (
+        "nothing cheaper of these makes a plan possible"
+        if bought.proven
+        else "no part of it can be smaller alone; a cheaper mixture may exist"
+    )
+    return Table(
+        say("The smallest purchase"),
+        titles(say, "purchase", "times", "once", "a year"),
+        tuple(
+            row(say(part.name), float(part.count), money(part.once), money(part.a_year))
+            for part in bought.parts
+        ),
+        say(caption),
     )
 
 

@@ -158,12 +158,14 @@ def _percent(found: Estimate) -> Cell:
 
 def pilot_section(made: Pilot, say: Say) -> Section:
     outcome = made.outcome
-    text = say("{}: {} of {} devices stand for the fleet")
+    first, *others = map(say, outcome.reasons)
+    stand = say("{} of {} devices stand for the fleet")
     return Section(
         title=say("Pilot: {}").format(made.fleet),
         verdicts=(
-            text.format(say(outcome.decision), len(made.members), f"{made.devices:,}"),
-            *map(say, outcome.reasons),
+            f"{say(outcome.decision)}: {first}",
+            *others,
+            stand.format(len(made.members), f"{made.devices:,}"),
         ),
         good={"go": True, "no-go": False}.get(outcome.decision),
         tables=(

@@ -46,8 +46,10 @@ def whatif_section(made: WhatIf, say: Say) -> Section:
     else:
         verdict = say("{} of {} scenarios have a plan").format(planned, len(made.scenarios))
         if best is not None:
-            verdict += say(JOINT) + say("the shortest run: {}").format(say(best.name))
-    why = [f"{say(one.name)}: {say(text)}" for one in every if not one.planned for text in one.why]
+            verdict += say(JOINT) + say("the shortest run: {}").format(_name(best, say))
+    why = [
+        f"{_name(one, say)}: {say(text)}" for one in every if not one.planned for text in one.why
+    ]
     shown = [one for one in every if one.figures is not None][:SHOWN]
     charts = []
     if shown:
@@ -58,14 +60,16 @@ def whatif_section(made: WhatIf, say: Say) -> Section:
         ]
         title = say("Rounds of each scenario")
         charts.append(
-            Chart(title, grouped([_short(say(one.name)) for one in shown], series, label), title)
+            Chart(title, grouped([_short(_name(one, say)) for one in shown], series, label), title)
         )
     return Section(
         title=say("What if: {}").format(made.fleet),
         verdicts=(verdict,),
-        good=None,
+        good=None if planned else False,
         tables=(
-            _side_by_side(made, say) if len(every) == 2 else _figures(made, every, say),
+            _side_by_side(made, say)
+            if len(every) == 2 and all(one.planned for one in every)
+            else _figures(made, every, say),
             _depths(made, every, say),
         ),
         charts=tuple(charts),
@@ -90,7 +94,14 @@ def _verdict(baseline: Outcome, one: Outcome, say: Say) -> str:
             if after != before:
                 text = "the run ends after {} instead of {}"
             ends = say(text).format(after, before)
-    return say("with {}: {}").format(one.name, ends)
+    return say("with {}: {}").format(_name(one, say), ends)
+
+
+def _name(one: Outcome, say: Say) -> str:
+    """What its changes are called; a name that somebody gave stays as it is."""
+    if one.name == ", ".join(one.changes):
+        return ", ".join(map(say, one.changes))
+    return say(one.name)
 
 
 def _side_by_side(made: WhatIf, say: Say) -> Table:
@@ -110,7 +121,7 @@ def _side_by_side(made: WhatIf, say: Say) -> Table:
         say("Figures"),
         titles(say, "figure", "baseline", "scenario", "change"),
         (row(say("plan"), say(before.status), say(after.status), ""), *map(cells, ROWS)),
-        say("scenario: {}").format(after.name),
+        say("scenario: {}").format(_name(after, say)),
     )
 
 
@@ -122,7 +133,7 @@ def _figures(made: WhatIf, every: tuple[Outcome, ...], say: Say) -> Table:
     names = list(ROWS)
 
     def cells(one: Outcome) -> tuple[Cell, ...]:
-        found = list(row(say(one.name), say(one.status)))
+        found = list(row(_name(one, say), say(one.status)))
         for name in names:
             known = cell(one.figures, name)
             found.append(Cell(figure_text(known, ROWS[name][1], made.blocks, short=True), known))
@@ -137,11 +148,12 @@ def _figures(made: WhatIf, every: tuple[Outcome, ...], say: Say) -> Table:
 
 def _depths(made: WhatIf, every: tuple[Outcome, ...], say: Say) -> Table:
     names = list(dict.fromkeys(found.name for one in every for found in one.classes))
-    depths = [{found.name: found.mean_depth for found in one.classes} for one in every]
+    planned = [one for one in every if one.planned][: SHOWN + 1]
+    depths = [{found.name: found.mean_depth for found in one.classes} for one in planned]
     return Table(
         say("Mean depth of each device class"),
-        (say("class"), *(_short(say(one.name)) for one in every[: SHOWN + 1])),
-        tuple(row(name, *(found.get(name) for found in depths[: SHOWN + 1])) for name in names),
+        (say("class"), *(_short(_name(one, say)) for one in planned)),
+        tuple(row(name, *(found.get(name) for found in depths)) for name in names),
         say("depth: blocks on the device, of {}").format(made.blocks),
     )
 

@@ -110,5 +110,5 @@ class Pilot(Contract):
 def _reason(check: Check) -> str:
     limit = check.stop if check.verdict == "stop" else check.go
     word = "more" if check.better == "less" else "less"
-    measured = f"{check.measured:g} {check.unit}".strip()
+    measured = f"{check.measured:.4g} {check.unit}".strip()
     return f"{check.id}: {measured}, {word} than {limit:g}"

@@ -92,6 +92,21 @@ def test_scenarios_without_a_plan(typed: Type, folder: Path) -> None:
     assert "right は tiny では参加できません。" in text and "回線 wire の上限は" in text
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("--drop", "name=left", "--servers", "+1"), "除外 name=left, サーバー +1: 学習の終了まで"),
+        (("--set", "clients.memory=401MiB"), "clients.memory=401MiB: 計画は成立不可"),
+    ],
+)
+def test_one_scenario(typed: Type, folder: Path, change: tuple[str, ...], says: str) -> None:
+    result = typed("whatif", "fleet.yaml", *PROFILE, *change, "-o", "out.json")
+    assert result.exit_code == 0, result.output
+    found, _ = section(folder / "out.json", words("ja"))
+    assert found.verdicts[0].startswith(says)
+    assert english(in_japanese(folder / "out.json")) == []
+
+
 @pytest.mark.parametrize("usable", ["2 GiB", "401 MiB"])
 @pytest.mark.parametrize("command", ["roi", "spend"])
 def test_money_with_a_plan_and_without(
