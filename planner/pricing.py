@@ -9,14 +9,17 @@ of theirs is not: planner/pricing_proof.py takes it over all columns.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from .build import Builder
 from .goal import Sum
+from .goal_slowest import Slowest
 from .in_order import Choice
 from .links import with_own_traffic
+from .pricing_goal import OfSlowest, OfSum
 from .pricing_proof import bound_of_all
 from .program import Program
 from .queues import cheapest_levels, kept, most_traffic
@@ -36,6 +39,8 @@ ROUGH = 1.2
 """Last factor between the levels that are tried."""
 FACTORS = (0.5, 0.7, 1.0, 1.4)
 """Of the prices of a sample: those of all clients are thereabouts."""
+FOR_SLOWEST = (0.0, 0.5, 1.0, 2.0, 8.0)
+"""The same where time counts for some clients, and for others what they leave to these."""
 FEW = 4
 """Columns that a client keeps at each of these."""
 FIND_GAP = 3e-5
@@ -47,8 +52,7 @@ PRICE_TOLERANCE = 1e-6
 def large(builder: Builder) -> bool:
     """Whether this is worth its while."""
     columns = len(builder.clients) * len(builder.menu) * len(builder.servers)
-    (*_, last) = builder.objectives
-    return columns >= FROM_COLUMNS and len(builder.objectives) == 1 and not last.slowest
+    return columns >= FROM_COLUMNS and len(builder.objectives) == 1
 
 
 def choose_by_pricing(
@@ -56,9 +60,11 @@ def choose_by_pricing(
 ) -> Choice | None:
     """The best choice by the one objective of `builder`; None where this way led to none, or to
     none that is proven. Without `prove` the bound is -inf."""
-    pick = _Pick(builder, clock)
+    (objective,) = builder.objectives
+    pick = _Pick(builder, FOR_SLOWEST if objective.slowest else FACTORS, clock)
     few = builder.narrowed(pick)
-    search = Search(Sum(0, clock, FIND_GAP), few, clock, _without_bound(on_progress))
+    goal = Slowest(clock) if objective.slowest else Sum(0, clock, FIND_GAP)
+    search = Search(goal, few, clock, _without_bound(on_progress))
     best = search.best
     best.find(pick.level)
     if best.x is None:
@@ -76,11 +82,16 @@ def _bound(
 ) -> float:
     """Of all columns; where that doesn't prove the choice, a better one of the few comes first."""
     fullest, best = np.minimum(traffic, few.policy.server_utilisation), search.best
-    bound = bound_of_all(builder, few, best.level, fullest, best.target, clock)
-    if bound == -math.inf and not clock.over():
+
+    def bound() -> float:
+        kind = OfSlowest if builder.objectives[0].slowest else OfSum
+        return bound_of_all(builder, few, best.level, fullest, kind(best.target), clock)
+
+    found = bound()
+    if found == -math.inf and not clock.over():
         search.prove(best.level)
-        bound = bound_of_all(builder, few, best.level, fullest, best.target, clock)
-    return bound
+        found = bound()
+    return found
 
 
 def _without_bound(on_progress: OnProgress | None) -> OnProgress | None:
@@ -94,8 +105,8 @@ class _Pick:
     """The cheapest columns of each client at the level, traffic and prices that suit a sample. Sums
     up the most traffic of all clients that it is asked about."""
 
-    def __init__(self, builder: Builder, clock: Clock) -> None:
-        self.machines = builder.servers.count
+    def __init__(self, builder: Builder, factors: Sequence[float], clock: Clock) -> None:
+        self.machines, self.factors = builder.servers.count, factors
         self.traffic = np.zeros((2, len(builder.servers)))
         self.level = cheapest_levels(builder.sample(FOR_LEVEL).narrowed(_all), 0, clock, ROUGH)
         program = builder.sample(FOR_PRICES).narrowed(_all)
@@ -118,8 +129,8 @@ class _Pick:
         there = part.with_link_use(self.use, self.level)
         problem = there.at(self.level)
         cost, paid = problem.cost, self.prices @ problem.weights
-        late = ~there.in_time(self.level) * (1 + np.ptp(cost) + FACTORS[-1] * np.ptp(paid))
-        taken = [cheapest_columns(problem, cost + f * paid + late, FEW) for f in FACTORS]
+        late = ~there.in_time(self.level) * (1 + np.ptp(cost) + max(self.factors) * np.ptp(paid))
+        taken = [cheapest_columns(problem, cost + f * paid + late, FEW) for f in self.factors]
         return np.logical_or.reduce(taken)
 
 

@@ -47,7 +47,7 @@ class Priced(Protocol):
     @property
     def problem(self) -> Problem: ...
 
-    def __call__(self, multipliers: FloatArray, /) -> Evaluation: ...
+    def __call__(self, multipliers: FloatArray, deadline: float = ..., /) -> Evaluation: ...
 
 
 def maximise(
@@ -188,7 +188,7 @@ def _lp() -> LinearProgram:
 
 
 def infeasibility(
-    lagrangian: Lagrangian,
+    lagrangian: Priced,
     clock: Clock,
     deadline: float = math.inf,
     start: FloatArray | None = None,

@@ -10,10 +10,13 @@ import pytest
 from flexp.planner import build, pricing
 from flexp.planner.build import Builder
 from flexp.planner.fleet import ResolvedFleet
+from flexp.planner.goal import Sum
+from flexp.planner.goal_slowest import Slowest
 from flexp.planner.in_order import Choice, choose
 from flexp.planner.objective import parse_objective
 from flexp.planner.objective_value import objective_value
 from flexp.planner.pricing import cheapest_columns, choose_by_pricing, large
+from flexp.planner.pricing_goal import OfSlowest, OfSum
 from flexp.planner.pricing_proof import bound_of_all
 from flexp.planner.program import Program
 from flexp.planner.queues import cheapest_levels, fullest_links
@@ -62,7 +65,7 @@ def many(count: int, server_gflops: float, rate: float, **policy: object) -> Res
     return fleet(clients, server, codecs=["fp32", "bf16", "int8"], **policy)
 
 
-@pytest.mark.parametrize("objective", ["total", "total+0.2*server"])
+@pytest.mark.parametrize("objective", ["total", "total+0.2*server", "slowest"])
 @pytest.mark.parametrize(("gflops", "rate"), [(40.0, GIGABITS), (12.0, GIGABITS), (40.0, 40.0)])
 def test_equals_the_search_over_all_columns(
     profile: Profile, gflops: float, rate: float, objective: str
@@ -74,32 +77,35 @@ def test_equals_the_search_over_all_columns(
     whole = choose(builder.build(), builder.objectives, 0.0, clock)
     assert isinstance(priced, Choice) and isinstance(whole, Choice)
     assert priced.program.static.columns < whole.program.static.columns
-    values = [float(c.program.cost(0, c.level) @ c.x) for c in (priced, whole)]
+    goal = Slowest(clock) if objective == "slowest" else Sum(0, clock)
+    values = [goal.value(c.program, c.x, c.level) for c in (priced, whole)]
     for value, choice in zip(values, (priced, whole), strict=True):
         assert value - choice.bounds[0] <= PROVEN_GAP * value
         assert choice.bounds[0] <= min(values) * (1 + 1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.mark.parametrize("objective", ["total", "slowest"])
+@settings(max_examples=10, deadline=None)
 @given(case=random_fleets(max_clients=3), keep=st.randoms(), share=st.floats(0.8, 1.02))
 def test_no_plan_is_below_the_bound(
-    case: tuple[Profile, ResolvedFleet], keep: random.Random, share: float
+    objective: str, case: tuple[Profile, ResolvedFleet], keep: random.Random, share: float
 ) -> None:
     """Whichever columns the few are, and whatever was hoped for."""
     profile, made = case
     values = [
-        objective_value(parse_objective("total")[0], plan, made, DEFAULT_CURVE)
+        objective_value(parse_objective(objective)[0], plan, made, DEFAULT_CURVE)
         for plan in every_plan(profile, made)
     ]
     assume(values)
-    builder, steps = builder_of(profile, made), iter(range(200))
+    builder, steps = builder_of(profile, made, objective), iter(range(200))
     clock = Clock(60, stop=lambda: next(steps, None) is None)
     whole = builder.build()
     level = cheapest_levels(whole, 0, Clock(60))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "AT_A_TIME", 2)
         few = builder.narrowed(lambda part: some_columns(part, keep))
-        bound = bound_of_all(builder, few, level, fullest_links(whole), share * min(values), clock)
+        pricing = (OfSlowest if objective == "slowest" else OfSum)(share * min(values))
+        bound = bound_of_all(builder, few, level, fullest_links(whole), pricing, clock)
     assert bound <= min(values) * (1 + 1e-9)
 
 
@@ -132,12 +138,12 @@ def test_parts_make_up_the_whole(profile: Profile) -> None:
     assert caps == pytest.approx(whole.at(whole.most_level).caps)
 
 
-def test_few_clients_and_other_objectives_see_all_columns(
+def test_few_clients_and_several_objectives_see_all_columns(
     profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = many(5, 40, GIGABITS)
     assert not large(builder_of(profile, made))
     monkeypatch.setattr(pricing, "FROM_COLUMNS", 1)
     assert large(builder_of(profile, made))
-    assert not large(builder_of(profile, made, "slowest"))
+    assert large(builder_of(profile, made, "slowest"))
     assert not large(builder_of(profile, made, "total,energy"))
