@@ -85,8 +85,8 @@ def test_equals_the_search_over_all_columns(
 
 
 @pytest.mark.parametrize("objective", ["total", "slowest"])
-@settings(max_examples=10, deadline=None)
-@given(case=random_fleets(max_clients=3), keep=st.randoms(), share=st.floats(0.8, 1.02))
+@settings(max_examples=25, deadline=None)
+@given(case=random_fleets(max_clients=3), keep=st.randoms(), share=st.floats(0.9, 1.5))
 def test_no_plan_is_below_the_bound(
     objective: str, case: tuple[Profile, ResolvedFleet], keep: random.Random, share: float
 ) -> None:
@@ -110,8 +110,8 @@ def test_no_plan_is_below_the_bound(
 
 
 def some_columns(part: Program, keep: random.Random) -> BoolArray:
-    """Each with one half of a chance, and each client's first."""
-    taken = np.array([keep.random() < 0.5 for _ in range(part.static.columns)])
+    """Each with a chance of one in five, and each client's first."""
+    taken = np.array([keep.random() < 0.2 for _ in range(part.static.columns)])
     taken[part.static.offsets[:-1]] = True
     return taken
 
