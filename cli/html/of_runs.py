@@ -44,7 +44,7 @@ def run_section(made: Summary, plan: Plan | None, say: Say) -> Section:
     }
     worst = max((abs(m / p - 1) for p, m in moved.values() if p), default=0.0)
     parts = (
-        say("personal accuracy {} > {}").format(f"{before:.0%}", f"{after:.0%}"),
+        say("personal accuracy from {} to {}").format(f"{before:.0%}", f"{after:.0%}"),
         say("bytes within {} of the plan").format(f"{worst:.1%}"),
     )
     shown = list(clients)[:SHOWN]

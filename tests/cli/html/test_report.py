@@ -148,7 +148,7 @@ def test_a_run(plan: Plan) -> None:
         **{"model": "tiny", "data": "rows", "notes": ("a note",), "fleet_seconds": 60.0},
     )
     found = run_section(summary, plan, words("en"))  # type: ignore[arg-type]
-    assert found.verdicts == ("personal accuracy 50% > 75%; bytes within 10.0% of the plan",)
+    assert found.verdicts == ("personal accuracy from 50% to 75%; bytes within 10.0% of the plan",)
     assert found.good is True and found.remarks[0] == "a note"
     (table,) = found.tables
     cells = dict(zip(table.columns, table.rows[1], strict=True))
