@@ -19,7 +19,7 @@ from .value import ValueCurve
 
 ROWS_AT_A_TIME = 1024
 """Client entries whose options are in memory at the same time."""
-AT_A_TIME = 256
+AT_A_TIME = 512
 """The same, where nothing is kept of them: their options fit the processor's cache."""
 
 Pick = Callable[[Program], BoolArray]

@@ -211,7 +211,7 @@ class Program:
                 C6_UP: (self.traffic[1] * often, use),
                 C6_DOWN: (self.traffic[0] * often, use),
             }[row.label]
-            yield row.name, np.where(mine, asked, 0.0), machines * cap
+            yield row.name, asked if mine.all() else np.where(mine, asked, 0.0), machines * cap
 
     def shares(self, level: FloatArray) -> FloatArray:
         """float64[R, N]: what a member asks of its machine, as shares of the machine's caps."""
