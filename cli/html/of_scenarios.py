@@ -83,7 +83,7 @@ def whatif_section(made: WhatIf, say: Say) -> Section:
 def _verdict(baseline: Outcome, one: Outcome, say: Say) -> str:
     """Of one scenario: what becomes of the run, or that there is none."""
     if one.figures is None:
-        ends = say(NO_PLAN[one.status])
+        ends = ": ".join([say(NO_PLAN[one.status]), *map(say, one.why[:1])])
     else:
         after = seconds(3600 * one.figures.finish_hours).text
         if baseline.figures is None:
