@@ -35,13 +35,14 @@ EVERY = 1
 class Attempt:
     """One run folder, and what is typed to train in it."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: Plan, together: int) -> None:
         self.folder = folder / "run"
         write_contract(plan, folder / "plan.yaml")
         write_csv(folder / "rows.csv")
         self.begin = [
             *("train", str(folder / "plan.yaml"), "--data", str(folder / "rows.csv")),
             *("-o", str(self.folder), "--checkpoint-every", str(EVERY), "--quiet"),
+            *("--together", str(together)),
         ]
 
     def words(self) -> list[str]:
@@ -80,22 +81,29 @@ def wait_until(happens: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.0002)
 
 
-def reference(folder: Path, plan: Plan) -> Path:
+def reference(folder: Path, plan: Plan, together: int) -> Path:
     """The same run, undisturbed, in this process."""
     data = read_file(folder / "rows.csv")
-    settings = settings_for(plan, data_hash=data.fingerprint(), learning_rate=3e-3)
+    given = {"data_hash": data.fingerprint(), "learning_rate": 3e-3, "together": together}
+    settings = settings_for(plan, **given)
     train(plan, settings, data, folder / "whole", Recorder().observer())
     return folder / "whole"
 
 
 def check(
-    folder: Path, model: Path, server_side: str, start: Starter, kills: int, steps: int
+    folder: Path,
+    model: Path,
+    server_side: str,
+    start: Starter,
+    kills: int,
+    steps: int,
+    together: int = 1,
 ) -> None:
     """Kill `kills` times, every other time while a checkpoint is written, then let it end."""
     plan = small_plan(model, server_side=server_side)
     plan = with_rounds(plan, steps)
-    attempt = Attempt(folder, plan)
-    whole = reference(folder, plan)
+    attempt = Attempt(folder, plan, together)
+    whole = reference(folder, plan, together)
     expected = metrics(whole)
     moments, writing = random.Random(kills), 0
     for number in range(kills):
@@ -115,16 +123,21 @@ def check(
     assert_same_end(whole, attempt.folder)
 
 
-def test_killed_twice(tmp_path: Path, checkpoint: Checkpoint) -> None:
+@pytest.mark.parametrize("together", [1, 2])
+def test_killed_twice(tmp_path: Path, checkpoint: Checkpoint, together: int) -> None:
     with forks() as start:
-        check(tmp_path, checkpoint("bert"), "shared", start, kills=2, steps=20)
+        check(tmp_path, checkpoint("bert"), "shared", start, kills=2, steps=20, together=together)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server_side", ["shared", "personal", "aligned"])
-def test_killed_at_20_moments(tmp_path: Path, checkpoint: Checkpoint, server_side: str) -> None:
+@pytest.mark.parametrize(
+    ("server_side", "together"), [("shared", 1), ("personal", 1), ("aligned", 1), ("aligned", 3)]
+)
+def test_killed_at_20_moments(
+    tmp_path: Path, checkpoint: Checkpoint, server_side: str, together: int
+) -> None:
     with forks() as start:
-        check(tmp_path, checkpoint("bert"), server_side, start, kills=20, steps=60)
+        check(tmp_path, checkpoint("bert"), server_side, start, 20, steps=60, together=together)
 
 
 @pytest.mark.slow
