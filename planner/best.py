@@ -52,16 +52,23 @@ class Best:
             if self.x is None:
                 self._descend(program, start)
 
-    def offer(self, x: IntArray, columns: IntArray | None = None) -> None:
+    def offer(self, x: IntArray, columns: IntArray | None = None) -> FloatArray | None:
         """A choice, of some columns of the program where these are given. Where it would be the
-        best if it kept the limits, others are looked for from what it makes."""
-        program, before = self.program, self.value
-        if columns is not None:
-            program = program.only(columns)
+        best if it kept the limits, what it asks of the rows, as shares of their caps."""
+        program = self.program if columns is None else self.program.only(columns)
         own, level = with_own_traffic(program, x)
-        self._keep(own, x, level, columns)
-        if self.value == before and self.goal.value(own, x, level) < self.target:
-            self._descend(own, level, columns)
+        asked, keeps = self._keep(own, x, level, columns)
+        return asked if not keeps and self.goal.value(own, x, level) < self.target else None
+
+    def margins(self, asked: FloatArray) -> FloatArray:
+        """float64[R]: by what to divide the caps of rows, so that the next choice asks no more than
+        there is."""
+        rows = [*self.program.static.rows, *(row.label for row in self.program.rows)]
+        return np.where(np.isin(rows, ROWS_OF_STEPS), np.clip(asked, 1.0, MOST), 1.0)
+
+    def descend(self, x: IntArray, columns: IntArray) -> None:
+        """Choices from what a choice makes that doesn't keep the limits."""
+        self._descend(*with_own_traffic(self.program.only(columns), x), columns)
 
     def _descend(
         self, program: Program, level: FloatArray, columns: IntArray | None = None
@@ -70,8 +77,6 @@ class Best:
         links that are shorter and emptier, where more may be asked of C5_server_compute and C6.
         What a choice asks too much of these is kept free for the next one."""
         margins, before = np.ones(len(program.static.caps) + len(program.rows)), self.value
-        kept = [*program.static.rows, *(row.label for row in program.rows)]
-        of_steps = np.isin(kept, ROWS_OF_STEPS)
         for _ in range(TRIES):
             x = self.seeker.solve(program, level, margins)
             if x is None:
@@ -83,7 +88,7 @@ class Best:
             if (keeps and settled) or (self.value == last and (keeps or last < before)):
                 return
             if not keeps and np.abs(own.link_use - program.link_use).max() < NEAR:
-                margins /= np.where(of_steps, np.clip(asked, 1.0, MOST), 1.0)
+                margins /= self.margins(asked)
             use = (own.link_use + program.link_use) / 2
             program, level = own.with_use(use), np.minimum(lower, level)
 

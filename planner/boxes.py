@@ -15,7 +15,9 @@ from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 
 OWN_MATTERS = 0.03
 """Of the width of a box's links: what a client itself adds is not worth a closer look below."""
-OWN_ROUNDS = 3
+OWN_TOLERANCE = 1e-7
+"""Nor is less than this."""
+OWN_ROUNDS = 30
 """Each brings what a client itself adds to the links closer to what it is in the box."""
 SAME = 1e-9
 """Relative difference of step times that is nothing beside the gaps that are proven."""
@@ -60,12 +62,11 @@ class Boxes:
             self._links = links
             self._ends = _same(self.program.at_least(low.use), self.program.at_most(high.use))
         fast, slow = self._ends
-        width = float((high.use - low.use).max())
-        if slow is not fast and fast.own_use.max() > OWN_MATTERS * width:
-            for _ in range(OWN_ROUNDS):
-                fast = fast.with_link_use(low.use, low.level)
-                slow = slow.with_link_use(high.use, high.level)
-            fast, slow = _same(fast, slow)
+        if slow is not fast:
+            enough = max(OWN_MATTERS * float((high.use - low.use).max()), OWN_TOLERANCE)
+            if fast.own_use.max() > enough:
+                fast, slow = _closer(fast, low, enough), _closer(slow, high, enough)
+                fast, slow = _same(fast, slow)
         return Box(self, low, high, fast, slow)
 
     def consistent(self, low: Point, high: Point) -> tuple[Point, Point]:
@@ -90,6 +91,17 @@ class Boxes:
             return self
         columns = np.flatnonzero(useful)
         return Boxes(self.program.only(columns), self.columns[columns])
+
+
+def _closer(program: Program, at: Point, enough: float) -> Program:
+    """With what each member itself adds to the links as it is at a point, from the side on which it
+    was; to about `enough`."""
+    for _ in range(OWN_ROUNDS):
+        before = program.own_use
+        program = program.with_link_use(at.use, at.level)
+        if np.abs(program.own_use - before).max() <= enough:
+            break
+    return program
 
 
 def _same(fast: Program, slow: Program) -> tuple[Program, Program]:
@@ -139,6 +151,25 @@ class Box:
 
     def price(self, objective: int) -> Price:
         return Price(self.fast.per_second[objective], self.fast.fixed[objective])
+
+    def within(self, margins: FloatArray) -> Box | None:
+        """The part in which the links' uses are at most their limits times margins, float64[R] in
+        the order of the program's rows; None where there is none."""
+        high = self.high.use.copy()
+        for row, margin in zip(self.fast.rows, margins[len(self.fast.static.caps) :], strict=True):
+            if row.label in WAY:
+                edge = WAY[row.label], row.kind
+                high[edge] = min(high[edge], self.fast.policy.server_utilisation * margin)
+        if (high < self.low.use).any():
+            return None
+        return self.boxes.box(self.low, Point(self.high.level, high))
+
+    def lowered(self, problem: Problem, margins: FloatArray) -> Problem:
+        """With the caps of other rows times their margins."""
+        names = [*self.fast.static.rows, *(row.name for row in self.fast.rows)]
+        moving = {row.name for row in self.fast.rows if row.label in WAY}
+        by_name = {n: m for n, m in zip(names, margins, strict=True) if n not in moving}
+        return replace(problem, caps=problem.caps * [by_name.get(n, 1.0) for n in problem.rows])
 
     def lowest(self, price: Price | None = None) -> Problem:
         """What all choices of the box keep, steps as short as at its low edge and shares as small

@@ -18,7 +18,15 @@ from .division import Edge, cut, edges, flat, widest_level
 from .goal import Goal
 from .outlook import Outlook
 from .solver.clock import Clock
+from .solver.problem import IntArray
 
+REPAIRS = 4
+MOST_OVER = 3e-3
+"""A choice that asks more than this too much says little of those that don't."""
+FAR = 1e-2
+"""Of the value: what is left to the target while choices at given levels are better than none."""
+OVER = 1.5
+"""Times what a choice asks too much is kept free for the next one."""
 READY = 0.3
 """Of what is left to the target: what the width of a box may cost its bound where its integer
 program is to be solved."""
@@ -52,6 +60,7 @@ class Branching:
         self.goal, self.best, self.clock, self.on_bound = goal, best, clock, on_bound
         self._heap: list[_Open] = []
         self._ties = itertools.count()
+        self._tried = set[bytes]()
         self._closed = math.inf
         """The least bound of a box that is closed."""
 
@@ -66,10 +75,7 @@ class Branching:
             self.on_bound(min(this.bound, self._closed))
             bound, found = this.bound, edges(this.part.low, this.part.high)
             if this.drawn and bound < best.target and (not found or self._ready(*this.drawn)):
-                x, least = self.goal.better(*this.drawn, best.target)
-                if x is not None:
-                    best.offer(x, this.part.boxes.columns)
-                bound = max(bound, least)
+                bound = max(bound, self._better(*this.drawn))
             if bound >= best.target or not found:
                 self._closed = min(self._closed, bound, best.target)
                 undecided += [] if bound >= best.target else [this.part]
@@ -107,6 +113,27 @@ class Branching:
             return
         heapq.heappush(self._heap, _Open(bound, next(self._ties), Part(boxes, low, high), drawn))
 
+    def _better(self, box: Box, outlook: Outlook) -> float:
+        """A bound from the integer program of a box. What it finds is offered; where that asks too
+        much, what is found with less."""
+        best, columns, before = self.best, box.boxes.columns, self.best.value
+        x, bound = self.goal.better(box, outlook, best.target)
+        first, margins = x, np.array(1.0)
+        for _ in range(REPAIRS):
+            if x is None or self._seen(x, columns):
+                break
+            asked = best.offer(x, columns)
+            if asked is None:
+                return bound
+            if asked.max() > 1 + MOST_OVER:
+                break
+            margins = margins / (1 + OVER * (best.margins(asked) - 1))
+            x = self.goal.within(box, outlook, best.target, margins)
+        far = not outlook.room(best.target) < FAR * abs(best.target)
+        if first is not None and best.value == before and far:
+            best.descend(first, columns)
+        return bound
+
     def _ready(self, box: Box, outlook: Outlook) -> bool:
         """Whether the integer program of a box can say more of it than dividing it."""
         target = self.best.target
@@ -138,3 +165,10 @@ class Branching:
             return self.goal.bound_at(slice_, outlook, target)
 
         return max(found, key=without) if len(found) > 1 else found[0]
+
+    def _seen(self, x: IntArray, columns: IntArray) -> bool:
+        """Whether a choice was tried before."""
+        key = columns[np.flatnonzero(x)].tobytes() + x[x > 0].tobytes()
+        known = key in self._tried
+        self._tried.add(key)
+        return known

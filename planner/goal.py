@@ -50,6 +50,11 @@ class Goal(Protocol):
         """About the best choice that the program of the box has below the target, int64[N], and a
         bound on all of its choices."""
 
+    def within(
+        self, box: Box, outlook: Outlook, target: float, margins: FloatArray
+    ) -> IntArray | None:
+        """The same with each row's cap times its margin."""
+
 
 class Priced:
     """A goal whose bounds are those of a cost of each column."""
@@ -90,6 +95,19 @@ class Priced:
         return (
             math.inf if found is None else Lagrangian(found.problem)(outlook.at.multipliers).bound
         )
+
+    def within(
+        self, box: Box, outlook: Outlook, target: float, margins: FloatArray
+    ) -> IntArray | None:
+        part = box.within(margins)
+        found = None if part is None else self._drawn(part, outlook.chosen, target)
+        if part is None or found is None:
+            return None
+        found = replace(found, problem=part.lowered(found.problem, margins))
+        lagrangian = Lagrangian(found.problem)
+        at = lagrangian(outlook.at.multipliers)
+        closer = Outlook(at.bound, found, lagrangian, at)
+        return None if at.bound >= target else self.better(part, closer, target)[0]
 
     def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
         problem, at = lower_caps(outlook.program.problem), outlook.at

@@ -63,6 +63,17 @@ class AnyChoice:
             return math.inf
         return Lagrangian(found.problem, priced=False)(outlook.at.multipliers).bound
 
+    def within(
+        self, box: Box, outlook: Outlook, target: float, margins: FloatArray
+    ) -> IntArray | None:
+        part = box.within(margins)
+        closer = None if part is None else self.drawn(part, outlook.chosen, target)
+        if part is None or closer is None or closer.bound >= target:
+            return None
+        problem = part.lowered(closer.program.problem, margins)
+        closer = self._outlook(replace(closer.program, problem=problem))
+        return None if closer.bound >= target else self.better(part, closer, target)[0]
+
     def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
         """That there is none is believed only if a second method agrees."""
         problem = lower_caps(outlook.program.problem)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from unittest import mock
 
 import pytest
 from flexp.errors import InfeasibleError
+from flexp.planner import search
 from flexp.planner.assign import Run
 from flexp.planner.checker import violations
 from flexp.planner.fleet import ResolvedFleet
@@ -15,6 +17,7 @@ from flexp.planner.objective import parse_objective
 from flexp.planner.objective_value import objective_value
 from flexp.planner.plan import Plan
 from flexp.planner.promise import Deepest, place, write_up
+from flexp.planner.solve import NoPlan, Wanted, find_plan
 from flexp.planner.value import DEFAULT_CURVE
 from flexp.profiler.profile import Profile
 from hypothesis import given, settings
@@ -59,6 +62,44 @@ def test_equals_brute_force(objective: str, case: tuple[Profile, ResolvedFleet])
     assert found.value <= min(values) + SAME * abs(min(values))
     assert found.bound <= min(values) + 1e-9
     assert found.status == "optimal"
+
+
+@pytest.mark.parametrize("objective", ["total", "slowest"])
+@settings(max_examples=12, deadline=None)
+@given(case=random_fleets(max_clients=3), fullness=st.floats(0.7, 1.3))
+def test_boxes_equal_brute_force_where_the_link_is_nearly_full(
+    objective: str, case: tuple[Profile, ResolvedFleet], fullness: float
+) -> None:
+    """The server's link is `fullness` times as full as it may be, by the plan for a wide one. The
+    search divides boxes although it could try every choice."""
+    profile, fleet = case
+    try:
+        wide = planned(profile, with_server_link(fleet, 1e10))
+    except InfeasibleError:
+        return
+    used = 1e10 * wide.servers[0].link_utilisation
+    fleet = with_server_link(fleet, used / (fullness * fleet.policy.server_utilisation))
+    (level,) = parse_objective(objective)
+    values = [
+        objective_value(level, plan, fleet, DEFAULT_CURVE) for plan in every_plan(profile, fleet)
+    ]
+    with mock.patch.object(search, "FEW_CHOICES", 0):
+        found = find_plan({profile.settings.batch: profile}, fleet, Wanted(objective=objective))
+    if isinstance(found, NoPlan):
+        assert values == []
+        return
+    (result,) = found.objectives
+    assert result.value <= min(values) * (1 + SAME)
+    assert result.bound <= min(values) + 1e-9
+    assert result.status == "optimal"
+
+
+def with_server_link(fleet: ResolvedFleet, bits_per_second: float) -> ResolvedFleet:
+    """The same with another rate of the server's link, both ways."""
+    (server,) = fleet.servers
+    rates = {"up_bits_per_second": bits_per_second, "down_bits_per_second": bits_per_second}
+    link = server.link.model_copy(update=rates)
+    return fleet.model_copy(update={"servers": (server.model_copy(update={"link": link}),)})
 
 
 @settings(max_examples=8, deadline=None)
