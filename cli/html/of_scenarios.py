@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..whatif_display import ROWS, cell, change, figure_text
@@ -130,19 +131,25 @@ def _difference(before: float | None, after: float | None) -> float | None:
 
 
 def _figures(made: WhatIf, every: tuple[Outcome, ...], say: Say) -> Table:
-    names = list(ROWS)
+    """A row each; how the run changes in place of its days."""
+    names, ends = [name for name in ROWS if name != "finish_days"], "finish_hours"
+    now = cell(made.baseline.figures, ends)
 
-    def cells(one: Outcome) -> tuple[Cell, ...]:
-        found = list(row(_name(one, say), say(one.status)))
+    def cells(one: Outcome) -> Iterator[Cell]:
+        yield from row(_name(one, say), say(one.status))
         for name in names:
             known = cell(one.figures, name)
-            found.append(Cell(figure_text(known, ROWS[name][1], made.blocks, short=True), known))
-        return tuple(found)
+            yield Cell(figure_text(known, ROWS[name][1], made.blocks, short=True), known)
+            if name == ends:
+                yield Cell(change(now, known), _difference(now, known))
 
+    labels = [say(ROWS[name][0]) for name in names]
+    labels.insert(names.index(ends) + 1, say("change"))
     return Table(
         say("Figures"),
-        titles(say, "scenario", "plan", *(label.strip() for label, _ in ROWS.values())),
-        tuple(cells(one) for one in every),
+        (*titles(say, "scenario", "plan"), *labels),
+        tuple(tuple(cells(one)) for one in every),
+        say("change: of the run, against the baseline"),
     )
 
 
