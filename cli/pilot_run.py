@@ -24,8 +24,10 @@ def figures_of(folder: Path, made: Pilot, here: str | None) -> dict[str, float]:
 
     Raises RunError for a run without an end or of another plan, FieldError for an unknown `here`.
     """
+    from ..catalog.files import read_contract
     from ..planner.plan import read_plan
-    from ..runtime.run_folder import PLAN, completed
+    from ..runtime.records import TrainSettings
+    from ..runtime.run_folder import PLAN, SETTINGS, completed
 
     known = [one.name for one in made.members]
     if here is not None and here not in (*known, SERVER):
@@ -51,8 +53,14 @@ def figures_of(folder: Path, made: Pilot, here: str | None) -> dict[str, float]:
                 f"in the pilot it does at depth {member.depth} and batch {member.batch}",
                 "run the plan that `flexp pilot FLEET.yaml --plan FILE` writes",
             )
-    found = _of_clients(there)
+    found, settings = _of_clients(there), read_contract(TrainSettings, folder / SETTINGS)
     if here == SERVER:
+        if settings.together > 1:
+            raise RunError(
+                f"{folder}: {settings.together} clients stepped together, and waited for each other "
+                "too: the server's own time is not known",
+                "run without --together",
+            )
         expected = next(check.expected for check in made.checks if check.id == "all.server")
         found |= _of_server(
             {name: (client, entries[name]) for name, client in there.items()}, expected
@@ -61,7 +69,7 @@ def figures_of(folder: Path, made: Pilot, here: str | None) -> dict[str, float]:
         if here not in there:
             raise RunError(f"{folder}: {here} is not in the run", f"it has {', '.join(there)}")
         found |= _step(there[here], entries[here])
-        found[f"{here}.memory"] = _memory(folder, plan, entries[here]) / MIB
+        found[f"{here}.memory"] = _memory(settings.model, plan, entries[here]) / MIB
     return found
 
 
@@ -108,17 +116,14 @@ def _of_server(
     return {"all.server": expected * measured / planned} if planned else {}
 
 
-def _memory(folder: Path, plan: Plan, entry: ClientPlan) -> int:
+def _memory(model: str, plan: Plan, entry: ClientPlan) -> int:
     """Peak bytes of the client's process, which is trained for a few steps: in the run, all clients
     and the server share one."""
-    from ..catalog.files import read_contract
     from ..runtime.check import measure
     from ..runtime.check_client import Case
-    from ..runtime.records import TrainSettings
-    from ..runtime.run_folder import SETTINGS
 
     case = Case(
-        model=read_contract(TrainSettings, folder / SETTINGS).model,
+        model=model,
         settings=plan.settings.model_copy(update={"batch": entry.batch}),
         placement=entry.placement,
         codec=entry.codec,

@@ -119,6 +119,15 @@ def test_mistakes(case: str, typed: Type, made: Pilot) -> None:
     assert result.exit_code == 5 and says in result.stderr, result.output
 
 
+def test_clients_that_stepped_together(typed: Type, folder: Path, made: Pilot) -> None:
+    path = folder / "run" / "run.json"
+    path.write_text(path.read_text().replace('"together": 1', '"together": 2'))
+    run = ("pilot", "--checklist", "pilot.json", "--run", "run", "--json")
+    assert figures(typed(*run, "--here", "left"))["left.step"] is not None
+    result = typed(*run, "--here", "server")
+    assert result.exit_code != 0 and "2 clients stepped together" in result.stderr
+
+
 def test_a_run_of_another_plan(typed: Type, folder: Path, made: Pilot) -> None:
     path = folder / "run" / "plan.yaml"
     path.write_text(path.read_text().replace(f"depth: {made.members[0].depth}", "depth: 1", 1))
