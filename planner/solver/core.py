@@ -240,9 +240,10 @@ def best_below(
     itself where there is none; it ends when the two are within `gap`, in units of cost.
 
     `at` is the evaluation behind the reduced costs. Members of a divisible group that are divided
-    are rounded.
+    are rounded; a part of one may be on any column, however large its reduced cost.
     """
-    columns = np.union1d(np.flatnonzero(reduced <= below - at.bound), at.chosen)
+    matter = (reduced <= below - at.bound) | ~problem.whole
+    columns = np.union1d(np.flatnonzero(matter), at.chosen)
     core = Core(Search(problem, below), columns, reduced, below - at.bound)
     found, bound, _ = core.solve(gap / abs(below), clock, below=below)
     return found, at.bound if bound is None else min(bound, below)
