@@ -57,8 +57,8 @@ def figures_of(folder: Path, made: Pilot, here: str | None) -> dict[str, float]:
     if here == SERVER:
         if settings.together > 1:
             raise RunError(
-                f"{folder}: {settings.together} clients stepped together, and waited for each other "
-                "too: the server's own time is not known",
+                f"{folder}: {settings.together} clients stepped together, and waited for each "
+                "other too: the server's own time is not known",
                 "run without --together",
             )
         expected = next(check.expected for check in made.checks if check.id == "all.server")
