@@ -8,8 +8,9 @@ import numpy as np
 
 from .boxes import Box, Price
 from .goal import FIND_GAP, Priced
+from .outlook import Outlook
 from .program import Program
-from .queues import kept
+from .queues import Kept, kept
 from .solver.clock import Clock
 from .solver.problem import BoolArray, FloatArray, IntArray
 from .solver.slowest import minimise_slowest
@@ -35,10 +36,23 @@ class Slowest(Priced):
         found = kept(replace(problem, caps=problem.caps * margins), program.in_time(level))
         if found is None:
             return None
-        times, left = program.round_seconds(level)[found.columns], self.clock.left()
+        return self._least(found, program.round_seconds(level))
+
+    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+        """The program of the outlook looks at one group alone: where it has a choice below the
+        target, the least time of everyone comes from the box's edges."""
+        x, bound = super().better(box, outlook, target)
+        found = kept(box.lowest(self.price(box)), self.usable(box, target))
+        if x is None or found is None:
+            return x, bound
+        solved = self._least(found, box.round_seconds)
+        return (x, bound) if solved is None else (solved, bound)
+
+    def _least(self, found: Kept, times: FloatArray) -> IntArray | None:
+        left, over = self.clock.left(), self.clock.over
         try:
             solved = minimise_slowest(
-                found.problem, times, left, stop=self.clock.over, gap=self.find_gap
+                found.problem, times[found.columns], left, stop=over, gap=self.find_gap
             )
         except TimeoutError:
             return None

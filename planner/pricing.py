@@ -63,7 +63,7 @@ def choose_by_pricing(
     (objective,) = builder.objectives
     pick = _Pick(builder, FOR_SLOWEST if objective.slowest else FACTORS, clock)
     few = builder.narrowed(pick)
-    goal = Slowest(clock) if objective.slowest else Sum(0, clock, FIND_GAP)
+    goal = Slowest(clock, FIND_GAP) if objective.slowest else Sum(0, clock, FIND_GAP)
     search = Search(goal, few, clock, _without_bound(on_progress))
     best = search.best
     best.find(pick.level)
