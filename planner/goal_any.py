@@ -21,6 +21,9 @@ from .solver.problem import FloatArray, IntArray, Problem
 from .solver.solve import Infeasible, minimise
 from .solver.whole_units import lower_caps
 
+ROUNDING = 1e-9
+"""Of what a combination allows: a choice that asks just that is one."""
+
 
 class AnyChoice:
     """A combination of a box's rows that all choices exceed proves that it has none. Where there is
@@ -78,8 +81,9 @@ class AnyChoice:
         """That there is none is believed only if a second method agrees."""
         problem = lower_caps(outlook.program.problem)
         excess = _priced(problem, outlook.at)
-        at = replace(outlook.at, bound=outlook.at.bound + _paid(problem, outlook.at))
-        most = _paid(problem, outlook.at)
+        allowed = _paid(problem, outlook.at)
+        at = replace(outlook.at, bound=outlook.at.bound + allowed)
+        most = allowed + ROUNDING * abs(allowed)
         gap = BOX_SHARE * (most - at.bound)
         x, bound = best_below(excess, at, outlook.reduced, most, gap, self.clock)
         if bound >= most:
