@@ -39,11 +39,12 @@ class Best:
         self.x: IntArray | None = None
         self.own, self.level = program, np.zeros(len(program.servers))
         self.value = math.inf
+        self.gap = GAP
 
     @property
     def target(self) -> float:
         """What costs at least this much is not worth looking for."""
-        return self.value - GAP * abs(self.value) if self.x is not None else math.inf
+        return self.value - self.gap * abs(self.value) if self.x is not None else math.inf
 
     def find(self, start: FloatArray) -> None:
         """A choice at levels that are about the best, on empty links, or else on full ones."""

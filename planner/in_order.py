@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .best import GAP
 from .goal import Sum
 from .goal_slowest import Slowest
 from .links import with_own_traffic
@@ -44,10 +45,11 @@ def choose(
     clock: Clock,
     on_progress: OnProgress | None = None,
     prove: bool = True,
+    gap: float = GAP,
 ) -> Choice | Infeasible:
     """The best choice by the first objective; among those within `slack` of it, by the second; and
     so on. The later objectives are optimised at the queues of the first, which stay no longer.
-    Without `prove` the first one's bound is -inf.
+    Without `prove` the first one's bound is -inf; with it, choices are bettered to `gap`.
 
     Raises TimeoutError where the time ends with neither a choice nor a proof that there is none.
     """
@@ -55,6 +57,7 @@ def choose(
     search = Search(goal, program, clock, on_progress)
     start = cheapest_levels(program, 0, clock)
     best = search.best
+    best.gap = gap
     best.find(start)
     if prove or best.x is None:
         refusal = search.prove(start)

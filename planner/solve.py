@@ -14,6 +14,7 @@ from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
 from .any_choice import any_choice
 from .assign import on_machines, runs
+from .best import GAP
 from .build import Builder
 from .checker import check, violations
 from .fleet import ResolvedClient, ResolvedFleet
@@ -191,7 +192,7 @@ def _first_that_fits(
 
     Several machines are planned as one large one; single devices may not divide evenly over them,
     so the shared limits are lowered until they do. The bounds are those of the limits as they are,
-    whose proof may take half of the time.
+    whose proof may take half of the time; it leaves part of the gap to what is lost by this.
     """
     bounds: tuple[float, ...] = ()
     several = any(server.count > 1 for server in task.fleet.servers)
@@ -206,7 +207,8 @@ def _first_that_fits(
             choice = choose_by_pricing(builder, short, wanted.on_progress, prove)
         if choice is None:
             program = builder.build(away)
-            choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove)
+            gap = GAP / 4 if several else GAP
+            choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove, gap)
         if isinstance(choice, Infeasible):
             return choice
         bounds = bounds or choice.bounds
