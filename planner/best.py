@@ -82,11 +82,12 @@ class Best:
             x = self.seeker.solve(program, level, margins)
             if x is None:
                 return
-            last = self.value
+            last, aim = self.value, self.target
             own, lower = with_own_traffic(program, x)
             asked, keeps = self._keep(own, x, lower, columns)
             settled = np.allclose(own.elsewhere, program.elsewhere, rtol=1e-6)
-            if (keeps and settled) or (self.value == last and (keeps or last < before)):
+            gained = self.value < aim
+            if (keeps and settled) or (not gained and (keeps or last < before)):
                 return
             if not keeps and np.abs(own.link_use - program.link_use).max() < NEAR:
                 margins /= self.margins(asked)
