@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from .program import Program
 from .queues import Kept, kept
 from .solver.clock import Clock
 from .solver.problem import BoolArray, FloatArray, IntArray
+from .solver.slowest import Slowest as Solved
 from .solver.slowest import minimise_slowest
 from .solver.solve import Infeasible
 
@@ -27,6 +29,7 @@ class Slowest(Priced):
     def __init__(self, clock: Clock, find_gap: float = FIND_GAP) -> None:
         super().__init__(clock)
         self.find_gap = find_gap
+        self._tried = math.nan
 
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         return float(program.round_seconds(level)[x > 0].max())
@@ -36,19 +39,21 @@ class Slowest(Priced):
         found = kept(replace(problem, caps=problem.caps * margins), program.in_time(level))
         if found is None:
             return None
-        return self._least(found, program.round_seconds(level))
+        solved = self._least(found, program.round_seconds(level))
+        return None if solved is None else found.full(solved.solution.counts)
 
     def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
-        """The program of the outlook looks at one group alone: where it has a choice below the
-        target, the least time of everyone comes from the box's edges."""
-        x, bound = super().better(box, outlook, target)
+        """The program of the outlook looks at one group alone. So, once for each target, the least
+        time of everyone at a box's edges is tried first."""
         found = kept(box.lowest(self.price(box)), self.usable(box, target))
-        if x is None or found is None:
-            return x, bound
+        if found is None or target == self._tried:
+            return super().better(box, outlook, target)
+        self._tried = target
         solved = self._least(found, box.round_seconds)
-        return (x, bound) if solved is None else (solved, bound)
+        x = None if solved is None else found.full(solved.solution.counts)
+        return x, outlook.bound
 
-    def _least(self, found: Kept, times: FloatArray) -> IntArray | None:
+    def _least(self, found: Kept, times: FloatArray) -> Solved | None:
         left, over = self.clock.left(), self.clock.over
         try:
             solved = minimise_slowest(
@@ -56,7 +61,7 @@ class Slowest(Priced):
             )
         except TimeoutError:
             return None
-        return None if isinstance(solved, Infeasible) else found.full(solved.solution.counts)
+        return None if isinstance(solved, Infeasible) else solved
 
     def price(self, box: Box) -> Price:
         static, times = box.fast.static, box.round_seconds
