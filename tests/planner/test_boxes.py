@@ -105,7 +105,7 @@ def _true(program: Program, there: Point, box: Box, chosen: IntArray) -> FloatAr
     """Cost, and by how much each row is exceeded, where the queues and links are `there` and each
     client adds to the links what it does there."""
     own = program.with_use(there.use)
-    for _ in range(5):
+    for _ in range(40):
         own = own.with_link_use(there.use, there.level)
     true = own.at(there.level)
     asked, rows, machines = _asked(true, chosen), box.lowest().rows, program.servers.count[0]
