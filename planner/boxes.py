@@ -177,9 +177,7 @@ class Box:
         rows = [
             (row.name, row.weights, min(row.cap, max(row.caps))) for row in self._rows(self._edges)
         ]
-        problem = self.fast.problem(0, self._edges.seconds, rows)
-        cost = (price or self.price(0)).of(self._edges.seconds)
-        return replace(problem, cost=cost)
+        return self.fast.problem((price or self.price(0)).of(self._edges.seconds), rows)
 
     def drawn(self, reference: IntArray, price: Price) -> Problem:
         """As `lowest`, with the place in the box as variables; the box is not `wide`.

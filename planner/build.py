@@ -69,10 +69,10 @@ class Builder:
     def stuck(self) -> IntArray:
         """Indices of the entries that have no column."""
         found = [
-            start + np.flatnonzero(~self._possible(self._figures(part)).any(axis=(1, 2)))
-            for start, part in self._entries(ROWS_AT_A_TIME)
+            self._possible(self._figures(part)).any(axis=(1, 2))
+            for part in self.clients.rows(ROWS_AT_A_TIME)
         ]
-        return np.concatenate(found)
+        return np.flatnonzero(~np.concatenate(found))
 
     @property
     def most_level(self) -> FloatArray:
@@ -118,11 +118,6 @@ class Builder:
             **dict(zip(MEASURES, measures, strict=False)),
         )
 
-    def _entries(self, size: int) -> Iterator[tuple[int, Clients]]:
-        for start in range(0, len(self.clients), size):
-            index = np.arange(start, min(start + size, len(self.clients)))
-            yield start, self.clients.take(index)
-
     def _figures(self, part: Clients) -> Figures:
         return figures(self.menu, part, self.servers, self.policy)
 
@@ -133,9 +128,11 @@ class Builder:
 
     def _blocks(self, optional: BoolArray | None, size: int | None = None) -> Iterator[Block]:
         """With a `size`, of so many entries each, without what only pruning looks at."""
-        for start, part in self._entries(size or ROWS_AT_A_TIME):
+        start = 0
+        for part in self.clients.rows(size or ROWS_AT_A_TIME):
             away = None if optional is None else optional[start : start + len(part)]
             yield self._block(part, self._figures(part), away, pruned=size is None)
+            start += len(part)
 
     def _block(self, part: Clients, found: Figures, away: BoolArray | None, pruned: bool) -> Block:
         kinds, flat = len(self.servers), _Flat(found.up_seconds.shape, away is not None)

@@ -184,14 +184,16 @@ class Program:
         """The integer program at these levels, with one objective's cost."""
         steps = self.steps(level)
         rows = self.shared_rows(steps.share, steps_per_second(steps))
-        return self.problem(objective, steps.seconds, rows)
+        cost = self.per_second[objective] * steps.seconds + self.fixed[objective]
+        return self.problem(cost, rows)
 
-    def problem(self, objective: int, seconds: FloatArray, rows: Rows) -> Problem:
+    def problem(self, cost: FloatArray, rows: Rows) -> Problem:
+        """With rows after the static ones."""
         names, weights, caps = zip(*rows, strict=True)
         return Problem(
             self.static.counts,
             self.static.offsets,
-            self.per_second[objective] * seconds + self.fixed[objective],
+            cost,
             np.stack([*self.static.weights, *weights]),
             np.array([*self.static.caps, *caps]),
             (*self.static.rows, *names),
