@@ -9,6 +9,7 @@ import pytest
 from flexp.catalog.files import write_contract
 from flexp.cli.app import app
 from flexp.planner.plan import ClientPlan, ObjectiveResult, Plan, Prediction, ServerPlan
+from flexp.profiler import cache
 from flexp.profiler.profile import Profile, ProfileSettings, UnitProfile
 from typer.testing import CliRunner, Result
 
@@ -167,3 +168,13 @@ def typed(folder: Path) -> Type:
         return runner.invoke(app, list(words), prog_name="flexp")
 
     return run
+
+
+@pytest.fixture
+def any_model(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model has the profile of the test's."""
+
+    def cached(model: str, settings: ProfileSettings) -> Profile:
+        return profile.model_copy(update={"model": model, "settings": settings})
+
+    monkeypatch.setattr(cache, "cached_profile", cached)

@@ -10,20 +10,13 @@ from flexp.cli import limits
 from flexp.planner.whatif.carries import Limits
 from flexp.planner.whatif.front import Front, Point
 from flexp.planner.whatif.limits import Limit
-from flexp.profiler import cache
-from flexp.profiler.profile import Profile, ProfileSettings
 
 from .conftest import Type
 
 
 @pytest.mark.slow  # over thirty plans
-def test_limits(
-    typed: Type, folder: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cached(model: str, settings: ProfileSettings) -> Profile:
-        return profile.model_copy(update={"model": model, "settings": settings})
-
-    monkeypatch.setattr(cache, "cached_profile", cached)
+@pytest.mark.usefixtures("any_model")
+def test_limits(typed: Type, folder: Path) -> None:
     words = ("limits", "fleet.yaml", "--profile", "profile.json", "--models", "tiny,huge")
     result = typed(*words, "--time-limit", "1", "-o", "out.json")
     assert result.exit_code == 0, result.output

@@ -13,8 +13,6 @@ from flexp.cli.html.page import page
 from flexp.cli.html.read import section
 from flexp.cli.html.words import FILES, Translation, japanese, words
 from flexp.planner.plan import Plan
-from flexp.profiler import cache
-from flexp.profiler.profile import Profile, ProfileSettings
 
 from ..conftest import Type
 from .samples import samples
@@ -122,13 +120,8 @@ def test_money_with_a_plan_and_without(
 
 
 @pytest.mark.slow  # over thirty plans
-def test_limits(
-    typed: Type, folder: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cached(model: str, settings: ProfileSettings) -> Profile:
-        return profile.model_copy(update={"model": model, "settings": settings})
-
-    monkeypatch.setattr(cache, "cached_profile", cached)
+@pytest.mark.usefixtures("any_model")
+def test_limits(typed: Type, folder: Path) -> None:
     result = typed("limits", "fleet.yaml", *PROFILE, "--models", "tiny", "-o", "out.json")
     assert result.exit_code == 0, result.output
     assert english(in_japanese(folder / "out.json")) == []
