@@ -31,7 +31,7 @@ def compare(
             metavar="NAME[/WORD...],...",
             help="Of flexp-sfl, local, fedavg, splitfed-v1, splitfed-v2, fedper, fedavg+ft, "
             "central; the first is what the others are held against. /prior adds the label-prior "
-            "adjustment to any; flexp-sfl has /personal, /aligned, /prox, /feature, /both.",
+            "adjustment to any, /projection an adapter on the last block's output; flexp-sfl has /personal, /aligned, /prox, /feature, /both.",
         ),
     ] = DEFAULT,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds 0 to N - 1.")] = 5,
@@ -52,6 +52,7 @@ def compare(
     batch: options.BatchOption = None,
     method: options.MethodOption = None,
     rank: options.RankOption = None,
+    targets: options.TargetsOption = None,
     columns: study.ColumnsOption = None,
     partition: study.PartitionOption = None,
     train_samples: study.TrainSamplesOption = None,
@@ -144,7 +145,9 @@ def compare(
         fleet,
         profile=profile,
         model=model,
-        given=options.given_settings(length=length, batch=batch, method=method, rank=rank),
+        given=options.given_settings(
+            length=length, batch=batch, method=method, rank=rank, targets=targets
+        ),
         strategy=strategy,
         plan=plan,
         data=data,

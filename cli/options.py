@@ -64,7 +64,7 @@ TargetsOption = Annotated[
         "--targets",
         metavar="A,B",
         show_default="the architecture's usual ones",
-        help="Linear layers with adapters.",
+        help="Linear layers with adapters. `projection` adds one on the last block's output.",
         rich_help_panel=PANEL,
     ),
 ]

@@ -306,7 +306,7 @@ def cell_of(
         "options": parsed,
         "seed": seed,
         "data": ground.data,
-        "profile": ground.profile,
+        "profile": _with_projection(ground.profile) if parsed.projection else ground.profile,
         "members": ground.members,
         "server": ground.fleet.server,
         "steps": ground.steps,
@@ -315,6 +315,21 @@ def cell_of(
         "evaluate_every": max(1, ground.steps // 4),
     }
     return Cell.model_validate({**fields, **more})
+
+
+def _with_projection(profile: Profile) -> Profile:
+    """Of the same training, with a projection."""
+    from ..catalog.models.projection import PROJECTION
+    from ..profiler.cache import cached_profile
+
+    settings = profile.settings
+    if settings.method != "lora":
+        raise FieldError(
+            f"--algorithms: a projection is an adapter; --method {settings.method} has none",
+            "leave /projection out, or choose --method lora",
+        )
+    targets = tuple(dict.fromkeys((*settings.lora_targets, PROJECTION)))
+    return cached_profile(profile.model, settings.model_copy(update={"lora_targets": targets}))
 
 
 def chosen_options(**values: object) -> dict[str, object]:

@@ -41,6 +41,7 @@ def tune(
     batch: options.BatchOption = None,
     method: options.MethodOption = None,
     rank: options.RankOption = None,
+    targets: options.TargetsOption = None,
     columns: study.ColumnsOption = None,
     partition: study.PartitionOption = None,
     train_samples: study.TrainSamplesOption = None,
@@ -72,7 +73,9 @@ def tune(
         fleet,
         profile=profile,
         model=model,
-        given=options.given_settings(length=length, batch=batch, method=method, rank=rank),
+        given=options.given_settings(
+            length=length, batch=batch, method=method, rank=rank, targets=targets
+        ),
         strategy=strategy,
         plan=plan,
         data=data,

@@ -12,6 +12,7 @@ import torch
 from ..catalog.models.blocks import block_stack
 from ..catalog.models.build import build_model
 from ..catalog.models.entry import config_hash, load_config
+from ..catalog.models.projection import PROJECTION
 from ..errors import UnsupportedModelError
 from .config_slice import block_kinds, blocks_to_measure, with_blocks
 from .fake import fake_tensors, make_fake, training_batch
@@ -34,14 +35,19 @@ def profile_config(name: str, config: PretrainedConfig, settings: ProfileSetting
 
     Runs one step of a model with block 0, one later block of each kind, and one block more: what a
     block's output costs shows in the block that follows. The other blocks have the figures of
-    their kind. Nothing of the model's size is allocated.
+    their kind. A last block with a projection is a kind of its own, which only the head follows.
+    Nothing of the model's size is allocated.
     Raises UnsupportedModelError for a model that cannot be split or profiled, FieldError where the
     settings do not fit the model.
     """
     kinds = block_kinds(config)
+    projected = PROJECTION in settings.lora_targets
+    if projected:
+        kinds[-1] = (*kinds[-1], PROJECTION)
     measured = blocks_to_measure(kinds)
+    more = [] if projected else [measured[-1]]
     with torch.device("meta"):
-        model = build_model(with_blocks(config, [*measured, measured[-1]]), settings)
+        model = build_model(with_blocks(config, [*measured, *more]), settings)
     _, blocks = block_stack(model.backbone)
     with fake_tensors():
         make_fake(model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..catalog.models.lora import SCALE, Adapter, LoraPair
+from ..catalog.models.lora import Adapter
 from ..errors import FieldError
 from .versions import Owned
 
@@ -42,11 +42,6 @@ def parse_lambdas(text: str, blocks: int, option: str = "--alignment") -> tuple[
     return tuple(lambdas)
 
 
-def squared_norm(pair: LoraPair) -> Tensor:
-    """‖s B A‖², as s² tr((A Aᵀ)(Bᵀ B)): no [out, in] matrix is formed."""
-    return SCALE**2 * ((pair.A @ pair.A.T) * (pair.B.T @ pair.B)).sum()
-
-
 def prox(personal: Owned, lambdas: tuple[float, ...], depth: int) -> Tensor | None:
     """Σ λ_l ‖δ_l‖² over the server's layers of a client at `depth`, where δ_l is s B_l A_l, or a
     whole weight's; None where λ are 0."""
@@ -60,7 +55,7 @@ def prox(personal: Owned, lambdas: tuple[float, ...], depth: int) -> Tensor | No
 
 def _norm(personal: Owned, path: str) -> Tensor:
     if isinstance(personal, Adapter):
-        return squared_norm(personal.pairs[path])
+        return personal.pairs[path].squared_norm()
     return personal.weights[path].square().sum()
 
 

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from ..catalog.models.lora import LoraLinear, LoraStack, routed
+from ..catalog.models.lora import LoraLinear, Stack, routed
 from .frozen_products import FrozenProducts
 from .middle import Middle
 from .step_checks import is_finite
 
 Weights = Mapping[str, tuple[Tensor, ...]]
-"""A [r, in] and B [out, r] of each layer, by "block.layer path"; or each weight of whole blocks,
-alone, by "block.name"."""
+"""A [r, in] and B [out, r] of each layer, by "block.layer path", or W of a projection, alone; or
+each weight of whole blocks, alone, by "block.name"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class _Leaf:
     slot: int
     path: str
     members: list[int]
-    stack: LoraStack
+    sides: list[Tensor]
 
 
 class JointPass:
@@ -108,25 +108,25 @@ class JointPass:
 
     def _routes(
         self, linears: Mapping[str, LoraLinear], span: range, members: list[int]
-    ) -> dict[LoraLinear, list[LoraStack]]:
+    ) -> dict[LoraLinear, list[Stack]]:
         routes = {}
         for path, linear in linears.items():
             if int(path.partition(".")[0]) in span:
                 routes[linear] = [
-                    self._stack(slot, path, members)
+                    linear.stack(*self._sides(slot, path, members))
                     for slot, adapter in enumerate(self.crossings[members[0]].adapters)
                     if path in adapter
                 ]
         return routes
 
-    def _stack(self, slot: int, path: str, members: list[int]) -> LoraStack:
+    def _sides(self, slot: int, path: str, members: list[int]) -> list[Tensor]:
         pairs = [self.crossings[i].adapters[slot][path] for i in members]
-        A, B = (_stacked(list(side)) for side in zip(*pairs, strict=True))
-        stack = LoraStack(A, B)
+        sides = [_stacked(list(side)) for side in zip(*pairs, strict=True)]
         if torch.is_grad_enabled():
-            A.requires_grad_(), B.requires_grad_()
-            self._leaves.append(_Leaf(slot, path, members, stack))
-        return stack
+            for side in sides:
+                side.requires_grad_()
+            self._leaves.append(_Leaf(slot, path, members, sides))
+        return sides
 
     def worth(self, ready: int) -> bool:
         """Whether the gradients of `ready` crossings cost less here, by a backward pass of all,
@@ -146,24 +146,26 @@ class JointPass:
         """Of the crossings `wanted`, given the gradient by the output of each. This is the one
         backward pass: what the other crossings would need is freed."""
         leaves = [leaf for leaf in self._leaves if any(i in wanted for i in leaf.members)]
-        sides = [side for leaf in leaves for side in (leaf.stack.A, leaf.stack.B)]
+        sides = [side for leaf in leaves for side in leaf.sides]
         found = torch.autograd.grad(
             [self.outputs[i] for i in wanted],
             [*(self._entries[i] for i in wanted), *sides],
             list(wanted.values()),
         )
         self._free()
-        entries, stacks = found[: len(wanted)], found[len(wanted) :]
+        entries, of_sides = found[: len(wanted)], iter(found[len(wanted) :])
         adapters: dict[int, tuple[dict[str, tuple[Tensor, ...]], ...]] = {
             i: tuple({} for _ in self.crossings[i].adapters) for i in wanted
         }
         broken = set()
-        for leaf, A, B in zip(leaves, stacks[::2], stacks[1::2], strict=True):
-            whole = is_finite(A) and is_finite(B)
+        for leaf in leaves:
+            parts = [next(of_sides) for _ in leaf.sides]
+            whole = all(map(is_finite, parts))
             for row, i in enumerate(leaf.members):
                 if i in wanted:
-                    adapters[i][leaf.slot][leaf.path] = A[row], B[row]
-                    if not whole and not (is_finite(A[row]) and is_finite(B[row])):
+                    own = tuple(part[row] for part in parts)
+                    adapters[i][leaf.slot][leaf.path] = own
+                    if not whole and not all(map(is_finite, own)):
                         broken.add(i)
         return {
             i: Gradients(entry, adapters[i], i not in broken)

@@ -2,8 +2,8 @@
 
 With adapters: a PEFT adapter and a head. The client's own blocks carry its own adapter. On the
 server's blocks the effective adapter is a sum of pairs, trunk + personal, which is one adapter of
-the summed rank: [B1 B2] [A1; A2]. Where all weights train: all weights. Where only the head does:
-the head.
+the summed rank: [B1 B2] [A1; A2]. A projection, which the library's model has no layer for, is a
+file of its own. Where all weights train: all weights. Where only the head does: the head.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.files import write_atomic
-from ..catalog.models.lora import SCALE, LoraPair
+from ..catalog.models.lora import SCALE, LoraPair, Pair
+from ..catalog.models.projection import ProjectionPair
 from .client import Client
 
 ADAPTER, HEAD = "adapter_model.safetensors", "head.safetensors"
+PROJECTED = "projection.safetensors"
+"""`weight` [H, H], by which the last block's output is multiplied."""
 WEIGHTS = "model.safetensors"
 """Of the library's model, as it names them."""
 PREFIX = "base_model.model."
@@ -29,7 +32,7 @@ PREFIX = "base_model.model."
 
 def export_adapter(
     client: Client,
-    remote: dict[str, list[LoraPair]],
+    remote: dict[str, list[Pair]],
     folder: Path,
     base_model: str,
     rank: int,
@@ -41,10 +44,17 @@ def export_adapter(
     """
     from peft import LoraConfig
 
-    pairs = {path: [pair] for path, pair in client.adapter.pairs.items()} | remote
+    every = {path: [pair] for path, pair in client.adapter.pairs.items()} | remote
+    pairs = {path: [p for p in own if isinstance(p, LoraPair)] for path, own in every.items()}
+    projections = [p for own in every.values() for p in own if isinstance(p, ProjectionPair)]
     tensors: dict[str, Tensor] = {}
     wide: dict[str, int] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    if projections:
+        _write(folder / PROJECTED, {"weight": ProjectionPair.summed(projections)})
     for path, summands in pairs.items():
+        if not summands:
+            continue
         full = f"{client.stack}.{path}"
         key = f"{PREFIX}{full}"
         tensors[f"{key}.lora_A.weight"] = torch.cat([pair.A.detach() for pair in summands])
@@ -55,14 +65,13 @@ def export_adapter(
     config = LoraConfig(
         r=rank,
         lora_alpha=int(SCALE * rank),
-        target_modules=sorted({path.rpartition(".")[2] for path in pairs}),
+        target_modules=sorted({path.rpartition(".")[2] for path, own in pairs.items() if own}),
         rank_pattern=wide,
         alpha_pattern={path: SCALE * width for path, width in wide.items()},
         fan_in_fan_out=_has_conv1d(client.model.backbone),
         base_model_name_or_path=base_model,
         inference_mode=True,
     )
-    folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(str(folder))
     _write(folder / ADAPTER, tensors)
 

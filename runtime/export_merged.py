@@ -12,6 +12,7 @@ import torch
 
 from ..catalog.files import write_atomic
 from ..catalog.models.heads import CausalLM, Classifier, TokenClassifier
+from ..catalog.models.projection import projected_block
 from ..errors import FieldError
 from . import exported_classifier
 from .exported_classifier import FlexpClassifier, FlexpClassifierConfig
@@ -85,7 +86,7 @@ def as_library_class(merged: Merged, model: TokenClassifier) -> Any:
 
     mapping: Any = transformers.AutoModelForTokenClassification._model_mapping
     config = copy.deepcopy(merged.config)
-    if type(config) not in mapping:
+    if type(config) not in mapping or projected_block(model.backbone):
         return None
     config.id2label, config.label2id = _labels(merged)
     with torch.device("meta"):
@@ -113,6 +114,7 @@ def _as_flexp_classifier(merged: Merged, model: Classifier | TokenClassifier) ->
         width=model.head.in_features,
         backbone_arguments={"add_pooling_layer": False} if poolerless else {},
         per_token=isinstance(model, TokenClassifier),
+        projected=projected_block(backbone),
         id2label=names,
         label2id=numbers,
         dtype=merged.plan.settings.dtype,

@@ -5,7 +5,8 @@
     AutoModelForSequenceClassification.from_pretrained(FOLDER, trust_remote_code=True)
 
 The model is a transformer without its own pooler, the mean over the unmasked tokens or patches,
-scaled to length sqrt(H), and one linear layer; or that layer on every token.
+scaled to length sqrt(H), and one linear layer; or that layer on every token. Where it was trained
+with a projection, the output of the last block is multiplied by that.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 class FlexpClassifierConfig(PretrainedConfig):
     """`backbone` is the transformer's own configuration, `width` what its last layer returns, and
-    `backbone_arguments` what AutoModel takes beside it, and `per_token` says that every token has a
-    class."""
+    `backbone_arguments` what AutoModel takes beside it; `per_token` says that every token has a
+    class, and `projected` names the block whose output goes through a projection, if one does."""
 
     model_type = "flexp_classifier"
     sub_configs = {"backbone": AutoConfig}  # noqa: RUF012
@@ -31,6 +32,7 @@ class FlexpClassifierConfig(PretrainedConfig):
     width: int = 1
     backbone_arguments: dict[str, Any] | None = None
     per_token: bool = False
+    projected: str | None = None
 
     def __post_init__(self, **more: Any) -> None:
         if isinstance(self.backbone, dict):
@@ -48,6 +50,11 @@ class FlexpClassifier(PreTrainedModel):
         arguments = config.backbone_arguments or {}
         self.backbone = AutoModel.from_config(config.backbone, **arguments)
         self.head = nn.Linear(config.width, len(config.id2label or {}))
+        if config.projected is not None:
+            block = self.backbone.get_submodule(config.projected)
+            width = config.backbone.hidden_size
+            block.projection = nn.Linear(width, width, bias=False)
+            block.register_forward_hook(_project)
         self.post_init()
 
     def forward(
@@ -71,6 +78,12 @@ class FlexpClassifier(PreTrainedModel):
         if labels is not None:
             loss = F.cross_entropy(logits.float().flatten(0, -2), labels.flatten())
         return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+def _project(block: Any, inputs: Any, output: Any) -> Any:
+    if isinstance(output, tuple):
+        return (block.projection(output[0]), *output[1:])
+    return block.projection(output)
 
 
 def _mean_pool(h_BTH: Tensor, mask_BT: Tensor | None) -> Tensor:

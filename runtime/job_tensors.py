@@ -2,9 +2,9 @@
 
 OWNER/NAME is a weight, OWNER/NAME/MOMENT what its optimizer keeps for it. Owners are the trunk,
 "personal/CLIENT" (δ on the server), "head/CLIENT" (a head on the server) and "client/CLIENT" (on
-the device). NAME is "block.layer.A" or "block.layer.B" for an adapter, "block.name" for a weight of
-a server's block where all weights train, else the parameter's name in the model, such as
-"head.weight".
+the device). NAME is "block.layer.A" or "block.layer.B" for an adapter, "block.projection.W" for a
+projection, "block.name" for a weight of a server's block where all weights train, else the
+parameter's name in the model, such as "head.weight".
 answers/CLIENT/MESSAGE is what the server answered to the client's last step, in bytes.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, new_adapter
+from ..catalog.models.lora import Adapter, LoraLinear, Pair, new_adapter
 from ..errors import RunError
 from .assemble import Job
 from .client import Client
@@ -112,7 +112,7 @@ def _fit_adapters(job: Job, tensors: Mapping[str, Tensor]) -> None:
     for key, tensor in tensors.items():
         match = PAIR.fullmatch(key)
         if match:
-            owner, path, _ = match.groups()
+            owner, path, *_ = match.groups()
             ranks.setdefault(owner, {})[path] = len(tensor)
     for name, client in job.clients.items():
         own = ranks.get(f"client/{name}", {})
@@ -126,11 +126,11 @@ def _fit_adapters(job: Job, tensors: Mapping[str, Tensor]) -> None:
 
 def _ranks(owned: Owned) -> dict[str, int]:
     pairs = owned.pairs if isinstance(owned, Adapter) else {}
-    return {path: len(pair.A) for path, pair in pairs.items()}
+    return {path: len(next(pair.parameters())) for path, pair in pairs.items()}
 
 
 def _blank(linears: Mapping[str, LoraLinear], ranks: Mapping[str, int]) -> Adapter:
-    pairs: dict[str, LoraPair] = {}
+    pairs: dict[str, Pair] = {}
     for path, rank in ranks.items():
         pairs |= new_adapter({path: linears[path]}, rank).pairs
     return Adapter(pairs)

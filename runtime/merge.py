@@ -11,16 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.files import read_contract
+from ..catalog.models.blocks import block_stack
 from ..catalog.models.build import load_model
 from ..catalog.models.entry import checkpoint_folder
 from ..catalog.models.heads import TaskModel
 from ..catalog.models.lora import SCALE
+from ..catalog.models.projection import project
 from ..catalog.progress import Progress
 from ..errors import MissingFileError, RunError, UnknownNameError
 from ..planner.plan import Plan, read_plan
 from .assemble import check_model
 from .batches import Batcher
-from .export import ADAPTER, HEAD, PREFIX, WEIGHTS
+from .export import ADAPTER, HEAD, PREFIX, PROJECTED, WEIGHTS
 from .image_batches import ImageBatcher
 from .records import Summary, TrainSettings
 from .run_folder import CLIENTS, PLAN, SETTINGS, completed, resume_command
@@ -84,6 +86,9 @@ def _take(whole: TaskModel, folder: Path) -> None:
     """Put what the client took away in place."""
     if (folder / ADAPTER).exists():
         merge(whole.root, safetensors.torch.load_file(folder / ADAPTER))
+    if (folder / PROJECTED).exists():
+        _, blocks = block_stack(whole.root)
+        project(blocks[-1], _linear(safetensors.torch.load_file(folder / PROJECTED)["weight"]))
     if (folder / WEIGHTS).exists():
         weights = safetensors.torch.load_file(folder / WEIGHTS)
         with torch.no_grad():
@@ -91,6 +96,13 @@ def _take(whole: TaskModel, folder: Path) -> None:
                 parameter.copy_(weights[name])
     if (folder / HEAD).exists():
         whole.head.load_state_dict(safetensors.torch.load_file(folder / HEAD))
+
+
+def _linear(weight: Tensor) -> nn.Linear:
+    rows, columns = weight.shape
+    layer = nn.Linear(columns, rows, bias=False, dtype=weight.dtype)
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    return layer
 
 
 @torch.no_grad()

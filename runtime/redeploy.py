@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..catalog.models.projection import PROJECTION
 from ..errors import PlanError
 from ..planner.plan import ClientPlan, Plan
 
-PAIR = re.compile(r"(trunk|personal/[^/]+|client/[^/]+)/((\d+)\..+)\.A")
-"""The key of A of a pair: owner, path, block."""
+PAIR = re.compile(r"(trunk|personal/[^/]+|client/[^/]+)/((\d+)\..+)\.(A|W)")
+"""The key of A of a pair, or of a projection's W: owner, path, block, which of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,14 @@ def shifts(old: Plan, new: Plan) -> list[Shift]:
             f"--plan: {found[0].client} gets other blocks, but all weights train in this run; only "
             "adapters change hands",
             "keep its depth and top blocks, or start a new run with the plan in another -o folder",
+        )
+    moving = [
+        shift.client for shift in found if old.blocks - 1 in shift.to_device | shift.to_server
+    ]
+    if moving and PROJECTION in old.settings.lora_targets:
+        raise PlanError(
+            f"--plan: {moving[0]} gets or gives the last block, whose projection stays where it is",
+            "keep its top blocks, or start a new run with the plan in another -o folder",
         )
     return found
 
@@ -93,8 +102,8 @@ def _pairs(tensors: Mapping[str, Tensor]) -> dict[tuple[str, str], Pair]:
     found = {}
     for key, A in tensors.items():
         match = PAIR.fullmatch(key)
-        if match:
-            owner, path, _ = match.groups()
+        if match and match[4] == "A":
+            owner, path, *_ = match.groups()
             found[owner, path] = (A, tensors[f"{owner}/{path}.B"])
     return found
 

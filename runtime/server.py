@@ -18,7 +18,7 @@ from threading import Lock
 import torch
 from torch import Tensor, nn
 
-from ..catalog.models.lora import Adapter, LoraLinear, LoraPair, lora_linears, new_adapter
+from ..catalog.models.lora import Adapter, LoraLinear, Pair, lora_linears, new_adapter
 from ..catalog.models.whole import summed, whole_weights
 from ..errors import FlexpError, RunError
 from ..planner.fleet import ServerSide
@@ -117,9 +117,8 @@ class Server:
         """Give a client another personal adapter, of any ranks, on any of the blocks that it
         crosses."""
         seat = self.seats[client]
-        ranks = {pair.A.shape[0] for pair in personal.pairs.values()}
-        usual = personal.pairs.keys() == self._inside(self._personal_span(seat.span)).keys()
-        alone = not usual or not ranks <= {self.settings.rank}
+        usual = new_adapter(self._inside(self._personal_span(seat.span)), self.settings.rank)
+        alone = _shapes(personal) != _shapes(usual)
         seat.adopt(personal, self._personal_rate(), alone=alone)
 
     def _personal_span(self, span: range) -> range:
@@ -148,7 +147,7 @@ class Server:
         """Those whose parts add up in the client's blocks."""
         return [owned for owned in (self.trunk, seat.personal) if len(owned)]
 
-    def effective(self, client: str) -> dict[str, list[LoraPair]]:
+    def effective(self, client: str) -> dict[str, list[Pair]]:
         """The pairs whose sum is the client's adapter, for each layer of its server blocks."""
         seat = self.seats[client]
         adapters = [owned for owned in self._owners(seat) if isinstance(owned, Adapter)]
@@ -219,3 +218,7 @@ class Server:
             apply(seat.optimizer, [seat.rate], factor)
         if seat.head is not None:
             seat.head.update(step.number, step.head_parts())
+
+
+def _shapes(adapter: Adapter) -> dict[str, torch.Size]:
+    return {path: next(pair.parameters()).shape for path, pair in adapter.pairs.items()}

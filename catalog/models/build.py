@@ -15,6 +15,7 @@ from .blocks import block_stack, check_one_stack
 from .entry import without_dropout
 from .heads import CausalLM, Classifier, Headless, TaskModel, TokenClassifier
 from .lora import activate, default_targets, lora_linears, new_adapter, wrap_linears
+from .projection import PROJECTION, Projection, project
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -146,10 +147,26 @@ def _finish(loaded: PreTrainedModel, settings: ModelSettings) -> PreTrainedModel
     if settings.method != "full":
         loaded.requires_grad_(False)
     if settings.method == "lora":
-        _, blocks = block_stack(loaded)
-        targets = settings.lora_targets or default_targets(loaded.config.model_type, blocks)
-        wrap_linears(blocks, targets)
+        _wrap(loaded, settings)
     return loaded.train()
+
+
+def _wrap(loaded: PreTrainedModel, settings: ModelSettings) -> None:
+    _, blocks = block_stack(loaded)
+    targets = tuple(name for name in settings.lora_targets if name != PROJECTION)
+    wrap_linears(blocks, targets or default_targets(loaded.config.model_type, blocks))
+    last = blocks[-1]
+    if PROJECTION in settings.lora_targets and any(True for _ in last.children()):
+        project(last, Projection(loaded.config.hidden_size, next(last.parameters())))
+
+
+def _check_projection(settings: ModelSettings) -> None:
+    if settings.task == "causal-lm" and PROJECTION in settings.lora_targets:
+        raise UnsupportedModelError(
+            f"--targets {PROJECTION}: a language model's own head has no place for one when its "
+            "adapters are merged",
+            f"leave {PROJECTION} out, or choose --task classification",
+        )
 
 
 def _with_head(loaded: PreTrainedModel, settings: ModelSettings) -> TaskModel:
@@ -206,6 +223,7 @@ def _model_class(
 
     check_one_stack(config)
     _check_task(config, settings.task)
+    _check_projection(settings)
     lm = head and settings.task == "causal-lm"
     auto = transformers.AutoModelForCausalLM if lm else transformers.AutoModel
     try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 import torch
@@ -33,8 +33,25 @@ MORE_TARGETS = {
 out."""
 
 
-class LoraPair(nn.Module):
-    """A [r, in] and B [out, r]; B starts at zero, so a new adapter changes nothing."""
+class Pair(nn.Module):
+    """What an owner adds to a layer: `scale` times what it makes of the layer's input. A new one
+    changes nothing."""
+
+    scale: float
+
+    def squared_norm(self) -> Tensor:
+        """Of the matrix that is added to the layer's weight."""
+        raise NotImplementedError
+
+    def start(self, generator: torch.Generator) -> None:
+        """Draw what is drawn."""
+        raise NotImplementedError
+
+
+class LoraPair(Pair):
+    """A [r, in] and B [out, r]; B starts at zero."""
+
+    scale = SCALE
 
     def __init__(self, in_features: int, out_features: int, rank: int) -> None:
         super().__init__()
@@ -44,28 +61,44 @@ class LoraPair(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(F.linear(x, self.A), self.B)
 
+    def squared_norm(self) -> Tensor:
+        """‖s B A‖², as s² tr((A Aᵀ)(Bᵀ B)): no [out, in] matrix is formed."""
+        return SCALE**2 * ((self.A @ self.A.T) * (self.B.T @ self.B)).sum()
 
-@dataclass(frozen=True)
-class LoraStack:
-    """One pair for each of N owners: A [N, r, in] and B [N, out, r].
+    @torch.no_grad()
+    def start(self, generator: torch.Generator) -> None:
+        self.A.normal_(generator=generator).mul_(self.A.shape[1] ** -0.5)
+
+
+class Stack(Protocol):
+    """One pair for each of N owners, as tensors with N in front, in the order of a pair's
+    parameters.
 
     The rows of an input are N equal shares, one after the other; share i meets pair i.
     """
+
+    def added(self, y: Tensor, x: Tensor) -> Tensor:
+        """y + s B A x, as `LoraLinear` computes it with one owner's pair, to the last bit."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoraStack:
+    """A [N, r, in] and B [N, out, r]."""
 
     A: Tensor
     B: Tensor
 
     def added(self, y: Tensor, x: Tensor) -> Tensor:
-        """y + s B A x."""
         owners = len(self.A)
-        if owners == 1:  # as LoraPair computes it, to the last bit
+        if owners == 1:
             return y + SCALE * F.linear(F.linear(x, self.A[0]), self.B[0])
         x_NRI, y_NRO = (t.reshape(owners, -1, t.shape[-1]) for t in (x, y))
         z_NRr = torch.bmm(x_NRI, self.A.mT)
         return torch.baddbmm(y_NRO, z_NRr, self.B.mT, alpha=SCALE).view(y.shape)
 
 
-Routes = Mapping["LoraLinear", Sequence[LoraStack]]
+Routes = Mapping["LoraLinear", Sequence[Stack]]
 _ROUTES: ContextVar[Routes] = ContextVar("routes", default=MappingProxyType({}))
 
 
@@ -84,6 +117,7 @@ class LoraLinear(nn.Module):
     """A frozen linear layer and the sum of its active adapters, which may have several owners."""
 
     base: Any
+    stack: Callable[..., Stack] = LoraStack
 
     def __init__(self, base: nn.Module) -> None:
         super().__init__()
@@ -95,6 +129,10 @@ class LoraLinear(nn.Module):
         rows, columns = self.base.weight.shape
         return (columns, rows) if isinstance(self.base, nn.Linear) else (rows, columns)
 
+    def new_pair(self, rank: int) -> Pair:
+        """On the device and in the type of the layer."""
+        return LoraPair(*self.features(), rank).to(self.base.weight)
+
     def forward(self, x: Tensor) -> Tensor:
         y = self.base(x)
         stacks = _ROUTES.get().get(self)
@@ -103,7 +141,7 @@ class LoraLinear(nn.Module):
                 y = stack.added(y, x)
             return y
         for pair in self.active:
-            y = y + SCALE * pair(x)
+            y = y + pair.scale * pair(x)
         return y
 
 
@@ -111,7 +149,7 @@ class LoraLinear(nn.Module):
 class Adapter:
     """One owner's pairs, by "block.layer path", such as "3.attention.self.query"."""
 
-    pairs: dict[str, LoraPair]
+    pairs: dict[str, Pair]
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -132,22 +170,21 @@ class Adapter:
         return {name: parameter.detach() for name, parameter in self.named().items()}
 
     def by_path(self) -> dict[str, tuple[nn.Parameter, ...]]:
-        """A and B of each pair."""
-        return {path: (pair.A, pair.B) for path, pair in self.pairs.items()}
+        """A and B of each pair; a projection has one matrix."""
+        return {path: tuple(pair.parameters()) for path, pair in self.pairs.items()}
 
     def take_gradients(self, gradients: Mapping[str, tuple[Tensor, ...]]) -> None:
-        """The gradients of A and B of some pairs."""
-        for path, (A, B) in gradients.items():
-            pair = self.pairs[path]
-            pair.A.grad, pair.B.grad = A, B
+        """The gradients of some pairs, each as `by_path` has its parameters."""
+        for path, found in gradients.items():
+            for parameter, gradient in zip(self.pairs[path].parameters(), found, strict=True):
+                parameter.grad = gradient
 
-    @torch.no_grad()
     def seed(self, seed: int) -> Adapter:
         """Start A from `seed` and the layer's path alone, so that every owner of a layer starts
         alike; returns itself."""
         for path, pair in self.pairs.items():
             generator = torch.Generator().manual_seed(seed * 1_000_003 + crc32(path.encode()))
-            pair.A.normal_(generator=generator).mul_(pair.A.shape[1] ** -0.5)
+            pair.start(generator)
         return self
 
     @torch.no_grad()
@@ -199,11 +236,8 @@ def lora_linears(blocks: nn.ModuleList, indices: range) -> dict[str, LoraLinear]
 
 
 def new_adapter(linears: dict[str, LoraLinear], rank: int) -> Adapter:
-    """A fresh adapter for `linears`, on the device and in the type of the layers it adapts."""
-    pairs = {}
-    for path, linear in linears.items():
-        pairs[path] = LoraPair(*linear.features(), rank).to(linear.base.weight)
-    return Adapter(pairs)
+    """A fresh adapter for `linears`."""
+    return Adapter({path: linear.new_pair(rank) for path, linear in linears.items()})
 
 
 def activate(linears: dict[str, LoraLinear], *adapters: Adapter) -> None:

@@ -36,6 +36,9 @@ class Options(Contract):
     """flexp-sfl: λ by block, of both terms: constant:X, linear:X or a list."""
     label_prior: bool = False
     """Logits are adjusted by the client's own label frequencies (label_prior.py)."""
+    projection: bool = False
+    """An adapter on the last block's output as well (catalog/models/projection.py): the server's
+    where a server runs that block."""
     head_start: HeadStart = "names"
     """Heads start at the features of the classes' names, or at zero."""
     learning_rate: PositiveFloat = 3e-3

@@ -14,7 +14,6 @@ from torch import nn
 from ...catalog.models.blocks import block_stack
 from ...catalog.models.heads import TaskModel
 from ...catalog.models.lora import LoraLinear, activate, lora_linears, new_adapter
-from ..alignment import squared_norm
 
 OUTSIDE = -1
 
@@ -101,4 +100,4 @@ class FullBody:
 def penalty(weights: Weights) -> torch.Tensor:
     """Σ ‖s B A‖² over the adapters of a part, how far they are from the trunk."""
     pairs = weights.pairs.values()  # type: ignore[attr-defined]
-    return torch.stack([squared_norm(pair) for pair in pairs]).sum()
+    return torch.stack([pair.squared_norm() for pair in pairs]).sum()

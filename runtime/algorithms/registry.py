@@ -1,7 +1,7 @@
 """Every algorithm by name. A new one is a file with a function of the options, and a line here.
 
 People write an algorithm as its name and words that change it: "fedavg", "fedavg/prior",
-"flexp-sfl/aligned/both".
+"flexp-sfl/aligned/both", "flexp-sfl/projection/prior".
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ALGORITHMS: Mapping[str, Callable[[Options], Algorithm]] = {
     "central": central,
 }
 FLEXP = "flexp-sfl"
-PRIOR = "prior"
+PRIOR, PROJECTION = "prior", "projection"
 
 
 def make_algorithm(name: str, options: Options) -> Algorithm:
@@ -52,6 +52,8 @@ def parse_algorithm(text: str, options: Options) -> tuple[str, Options]:
     for word in words:
         if word == PRIOR:
             options = options.model_copy(update={"label_prior": True})
+        elif word == PROJECTION:
+            options = options.model_copy(update={"projection": True})
         elif name == FLEXP and word in get_args(ServerSide):
             options = options.model_copy(update={"server_side": word})
         elif name == FLEXP and word in get_args(Alignment):
@@ -60,7 +62,7 @@ def parse_algorithm(text: str, options: Options) -> tuple[str, Options]:
             own = (*get_args(ServerSide), *get_args(Alignment)) if name == FLEXP else ()
             raise FieldError(
                 f"--algorithms: {text!r}: {name} has no {word!r}",
-                f"its words are {', '.join((PRIOR, *own))}",
+                f"its words are {', '.join((PRIOR, PROJECTION, *own))}",
             )
     if options.alignment in ("prox", "both") and options.server_side != "aligned":
         raise FieldError(
@@ -77,4 +79,5 @@ def label_of(name: str, options: Options) -> str:
     if name == FLEXP:
         words += [options.server_side] * (options.server_side != usual.server_side)
         words += [options.alignment] * (options.alignment != usual.alignment)
-    return "/".join([*words, *[PRIOR] * options.label_prior])
+    words += [PROJECTION] * options.projection + [PRIOR] * options.label_prior
+    return "/".join(words)

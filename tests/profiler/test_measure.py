@@ -245,6 +245,25 @@ def test_adapters_count_to_their_block() -> None:
     assert lora.head.trainable_bytes == FP32 * 5 * (H + 1)
 
 
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_projection_counts_to_the_last_block(family: str) -> None:
+    """W [H, H]: one product forward, and two backward, by W and by the block's output."""
+    plain = profile_config(family, CONFIGS[family](), settings(method="lora"))
+    with_one = profile_config(
+        family, CONFIGS[family](), settings(method="lora", lora_targets=("projection",))
+    )
+    *others, last, head = zip(plain.units, with_one.units, strict=True)
+    assert all(before == after for before, after in [*others, head])
+    before, after = last
+    product = 2 * B * T * H * H
+    assert after.parameters - before.parameters == H * H
+    assert after.trainable_bytes - before.trainable_bytes == FP32 * H * H
+    assert after.forward_flops - before.forward_flops == product
+    assert after.backward_flops - before.backward_flops == 2 * product
+    more = after.saved_bytes - before.saved_bytes
+    assert more in (0, FP32 * B * T * H)  # kept for W; a norm at the end keeps it anyhow
+
+
 def test_bfloat16_halves_the_boundary() -> None:
     wide, narrow = (
         profile_config("llama", CONFIGS["llama"](), settings(dtype=dtype))

@@ -36,7 +36,13 @@ def text_data() -> TextData:
     return TextData(name="toy", rows=tuple(rows), class_names=names)
 
 
-def small_plan(model: Path, *, server_side: str = "shared", codec: str = "fp32") -> Plan:
+def small_plan(
+    model: Path,
+    *,
+    server_side: str = "shared",
+    codec: str = "fp32",
+    targets: tuple[str, ...] = (),
+) -> Plan:
     """Depths 1, 2 and 3 of 4, the deeper the slower."""
     clients = tuple(
         ClientPlan(
@@ -73,7 +79,7 @@ def small_plan(model: Path, *, server_side: str = "shared", codec: str = "fp32")
         fleet="toy",
         fleet_hash="0" * 64,
         blocks=4,
-        settings=ProfileSettings(labels=3, batch=4, length=16, lora_rank=4),
+        settings=ProfileSettings(labels=3, batch=4, length=16, lora_rank=4, lora_targets=targets),
         steps_per_client=STEPS,
         server_side=server_side,
         strategy="optimized",

@@ -4,7 +4,7 @@ import pytest
 import torch
 from flexp.catalog.models.lora import SCALE, Adapter, LoraPair
 from flexp.errors import FieldError
-from flexp.runtime.alignment import feature_distance, parse_lambdas, prox, squared_norm
+from flexp.runtime.alignment import feature_distance, parse_lambdas, prox
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def random_pair() -> LoraPair:
 def test_the_norm_is_that_of_the_whole_update() -> None:
     pair = random_pair()
     whole = (SCALE * pair.B @ pair.A).square().sum()
-    torch.testing.assert_close(squared_norm(pair), whole)
+    torch.testing.assert_close(pair.squared_norm(), whole)
 
 
 def test_prox_weighs_the_blocks_of_the_server_only() -> None:
     adapter = Adapter({f"{block}.q": random_pair() for block in range(3)})
     value = prox(adapter, (1.0, 0.0, 0.5), depth=1)
     assert value is not None
-    torch.testing.assert_close(value, 0.5 * squared_norm(adapter.pairs["2.q"]))
+    torch.testing.assert_close(value, 0.5 * adapter.pairs["2.q"].squared_norm())
     assert prox(adapter, (1.0, 0.0, 0.0), depth=1) is None
 
 

@@ -32,12 +32,15 @@ def trainer(
     method: str = "lora",
     algorithm: Algorithm | None = None,
     codec: str = "fp32",
+    targets: tuple[str, ...] = (),
     **options: Any,
 ) -> Trainer:
     """Three clients with 16 rows each, in batches of 4."""
     chosen = Options(**{"learning_rate": 1e-2, "head_start": "zero", **options})
     made = algorithm or make_algorithm(name, chosen)
-    settings = ProfileSettings(labels=3, batch=4, length=16, lora_rank=4, method=method)
+    settings = ProfileSettings(
+        labels=3, batch=4, length=16, lora_rank=4, method=method, lora_targets=targets
+    )
     model = load_model(folder, load_config(str(folder)), settings)
     torch.manual_seed(3)
     torch.nn.init.normal_(model.head.weight, std=0.3)  # a head of zeros gives the body no gradient

@@ -31,11 +31,16 @@ def assert_same(one: Trainer, other: Trainer) -> None:
         assert [k for k in expected if not torch.equal(expected[k], got[k])] == []
 
 
-@pytest.mark.parametrize("method", ["lora", "full", "head"])
-def test_a_personal_server_side_is_local(checkpoint: Checkpoint, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "targets"), [("lora", ()), ("lora", ("projection",)), ("full", ()), ("head", ())]
+)
+def test_a_personal_server_side_is_local(
+    checkpoint: Checkpoint, method: str, targets: tuple[str, ...]
+) -> None:
     folder = checkpoint("bert")
-    split = trained(trainer(folder, "flexp-sfl", server_side="personal", method=method))
-    assert_same(split, trained(trainer(folder, "local", method=method)))
+    split = trainer(folder, "flexp-sfl", server_side="personal", method=method, targets=targets)
+    alone = trainer(folder, "local", method=method, targets=targets)
+    assert_same(trained(split), trained(alone))
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -68,17 +73,31 @@ def test_splitfed_v2_is_flexp_at_one_depth_but_for_the_average(checkpoint: Check
 
 
 @pytest.mark.parametrize(
-    ("server_side", "label_prior"),
-    [("shared", False), ("shared", True), ("personal", False), ("aligned", False)],
+    ("server_side", "label_prior", "targets"),
+    [
+        ("shared", False, ()),
+        ("shared", True, ("projection",)),
+        ("personal", False, ("projection",)),
+        ("aligned", False, ()),
+        ("aligned", False, ("projection",)),
+    ],
 )
 def test_the_loop_trains_as_the_runtime_does(
-    tmp_path: Path, checkpoint: Checkpoint, server_side: str, label_prior: bool
+    tmp_path: Path,
+    checkpoint: Checkpoint,
+    server_side: str,
+    label_prior: bool,
+    targets: tuple[str, ...],
 ) -> None:
     """`flexp train`, with its client, server and wire, in the order in which it takes steps."""
-    plan = small_plan(checkpoint("bert"), server_side=server_side)
+    plan = small_plan(checkpoint("bert"), server_side=server_side, targets=targets)
     run(plan, tmp_path, label_prior=label_prior)
     made = trainer(
-        checkpoint("bert"), "flexp-sfl", server_side=server_side, label_prior=label_prior
+        checkpoint("bert"),
+        "flexp-sfl",
+        server_side=server_side,
+        label_prior=label_prior,
+        targets=targets,
     )
     with torch.no_grad():
         start = run_start(tmp_path, plan)
