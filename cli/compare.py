@@ -30,8 +30,9 @@ def compare(
             "--algorithms",
             metavar="NAME[/WORD...],...",
             help="Of flexp-sfl, local, fedavg, splitfed-v1, splitfed-v2, fedper, fedavg+ft, "
-            "central; the first is what the others are held against. /prior adds the label-prior "
-            "adjustment to any, /projection an adapter on the last block's output; flexp-sfl has /personal, /aligned, /prox, /feature, /both.",
+            "central; the first is what the others are held against. Any may have /prior, the "
+            "label-prior adjustment, and /projection, an adapter on the last block's output; "
+            "flexp-sfl has /personal, /aligned, /prox, /feature, /both.",
         ),
     ] = DEFAULT,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds 0 to N - 1.")] = 5,

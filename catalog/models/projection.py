@@ -1,4 +1,4 @@
-"""A projection: an adapter on what a model's last block returns, h + s W h [B, T, H].
+"""A projection: an adapter on what a model's last block returns, h + W h [B, T, H].
 
 Where all clients share it, it is the last thing that the server computes before their heads. A
 linear map of features does for heads that stay on devices what averaging would do for heads that
@@ -21,8 +21,6 @@ from .lora import LoraLinear, Pair
 
 PROJECTION = "projection"
 """Among the LoRA targets, and as the name of the module in the last block."""
-SCALE = 0.5
-"""s: at the adapters' learning rate, W moves a quarter as far as a LoRA pair's B would."""
 
 
 class Unchanged(nn.Module):
@@ -41,7 +39,7 @@ class Unchanged(nn.Module):
 class ProjectionPair(Pair):
     """W [H, H], which starts at zero."""
 
-    scale = SCALE
+    scale = 1.0
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -51,16 +49,16 @@ class ProjectionPair(Pair):
         return F.linear(h, self.W)
 
     def squared_norm(self) -> Tensor:
-        return self.scale**2 * self.W.square().sum()
+        return self.W.square().sum()
 
     def start(self, generator: torch.Generator) -> None:
         """Nothing is drawn."""
 
     @staticmethod
     def summed(pairs: Sequence[ProjectionPair]) -> Tensor:
-        """I + s Σ W: what the hidden state is multiplied by [H, H]."""
+        """I + Σ W: what the hidden state is multiplied by [H, H]."""
         total = torch.stack([pair.W.detach() for pair in pairs]).sum(0)
-        return torch.eye(len(total)).to(total) + SCALE * total
+        return torch.eye(len(total)).to(total) + total
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,9 @@ class ProjectionStack:
     def added(self, y: Tensor, x: Tensor) -> Tensor:
         owners = len(self.W)
         if owners == 1:
-            return y + SCALE * F.linear(x, self.W[0])
+            return y + F.linear(x, self.W[0])
         x_NRH, y_NRH = (t.reshape(owners, -1, t.shape[-1]) for t in (x, y))
-        return torch.baddbmm(y_NRH, x_NRH, self.W.mT, alpha=SCALE).view(y.shape)
+        return torch.baddbmm(y_NRH, x_NRH, self.W.mT).view(y.shape)
 
 
 class Projection(LoraLinear):

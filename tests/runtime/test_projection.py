@@ -16,7 +16,7 @@ import torch
 from flexp.catalog.models.blocks import block_stack
 from flexp.catalog.models.build import bare_model, build_model
 from flexp.catalog.models.lora import activate, lora_linears, new_adapter
-from flexp.catalog.models.projection import SCALE, projected_block
+from flexp.catalog.models.projection import projected_block
 from flexp.catalog.progress import no_progress
 from flexp.errors import PlanError, UnsupportedModelError
 from flexp.profiler.profile import ProfileSettings
@@ -75,7 +75,7 @@ def test_it_multiplies_what_the_last_block_returns(family: str) -> None:
         model(inputs)
         output = seen[-1][1]
         hidden.append(output[0] if isinstance(output, tuple) else output)
-    torch.testing.assert_close(hidden[1], hidden[0] + SCALE * hidden[0] @ W.T)
+    torch.testing.assert_close(hidden[1], hidden[0] + hidden[0] @ W.T)
 
 
 @pytest.mark.parametrize(("depth", "top"), [(1, 0), (3, 0), (1, 1)])

@@ -131,6 +131,11 @@ def test_one_model_two_modes(checkpoint: Checkpoint) -> None:
         ("fedavg+ft/prior", "fedavg+ft/prior", {"label_prior": True}),
         ("flexp-sfl/shared", "flexp-sfl", {}),
         (
+            "local/prior/projection",
+            "local/projection/prior",
+            {"label_prior": True, "projection": True},
+        ),
+        (
             "flexp-sfl/prior/aligned/both",
             "flexp-sfl/aligned/both/prior",
             {"server_side": "aligned", "alignment": "both", "label_prior": True},

@@ -53,6 +53,42 @@ def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ran
 
 
+def test_a_projection_of_one_algorithm(
+    typed: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is trained with and costed; the others have none."""
+    targets: dict[str, tuple[str, ...]] = {}
+    real = study.run_cell
+
+    def seen(cell: Cell, *rest: object) -> object:
+        targets[cell.label] = cell.profile.settings.lora_targets
+        return real(cell, *rest)
+
+    monkeypatch.setattr(study, "run_cell", seen)
+    names = "local,local/projection,fedavg,fedavg/projection"
+    done = typed(f"{COMPARE} --seeds 1 --algorithms {names} --json")
+    assert done.exit_code == 0, done.output
+    assert targets == {
+        name: ("projection",) * name.endswith("/projection") for name in names.split(",")
+    }
+    rows = {row["label"]: row for row in json.loads(done.stdout)["rows"]}
+    for name in ("local", "fedavg"):
+        plain, own = rows[name], rows[f"{name}/projection"]
+        for what in ("device_flops", "peak_memory_bytes"):
+            assert own[what]["mean"] > plain[what]["mean"]
+    moved = [rows[name]["client_bytes"]["mean"] for name in ("fedavg", "fedavg/projection")]
+    assert (moved[1] - moved[0]) % (2 * 4 * 32**2) == 0  # W up and down, once a round
+    assert moved[1] > moved[0]
+
+
+def test_a_projection_is_an_adapter(typed: Type) -> None:
+    refused = typed(
+        f"{COMPARE} --method head --algorithms local/projection".replace("--rank 4", "")
+    )
+    assert refused.exit_code == 5
+    assert "--method head has none" in refused.stderr
+
+
 def test_a_table_that_grows(typed: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What was run is not run again; another seed or algorithm is."""
     ran = count_runs(monkeypatch)
