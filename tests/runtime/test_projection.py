@@ -29,7 +29,7 @@ from flexp.runtime.redeploy import shifts
 from flexp.runtime.split import attach
 
 from .conftest import BLOCKS, HIDDEN, random_batch, small_config
-from .jobs import CLIENTS, assert_same_end, run, small_plan, with_depths
+from .jobs import CLIENTS, assert_same_end, run, small_plan, weights, with_depths
 from .test_export import INPUTS, WITHOUT_FLEXP
 from .test_split import PlainRemote, trainable
 
@@ -152,6 +152,17 @@ def test_a_resumed_run_ends_with_the_same_weights(
     run(plan, tmp_path / "parts", stop_after=7, **changes)
     assert run(plan, tmp_path / "parts", resume=True, **changes) is not None
     assert_same_end(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_head_on_the_server_sees_it_once(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    plan = small_plan(checkpoint("bert"), targets=TARGETS)
+    clients = tuple(entry.model_copy(update={"head": "server"}) for entry in plan.clients)
+    run(plan, tmp_path / "device")
+    run(plan.model_copy(update={"clients": clients}), tmp_path / "server")
+    expected, got = weights(tmp_path / "device"), weights(tmp_path / "server")
+    assert expected.keys() == got.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(got[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_depths_change_below_it_and_it_stays_where_it_is(
