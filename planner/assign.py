@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,14 +11,13 @@ from .program import Program
 from .solver.problem import FloatArray, IntArray
 
 
-@dataclass(frozen=True)
-class Run:
-    """Members `first` to `first + count - 1` (from 1) of one client entry that do the same."""
+class Run(NamedTuple):
+    """Members `first` to `first + members - 1` (from 1) of one client entry that do the same."""
 
     client: int
     """Index of the entry."""
     first: int
-    count: int
+    members: int
     column: int
     """Index in the program."""
     kind: int
@@ -73,7 +72,7 @@ def on_machines(program: Program, planned: Sequence[Run], loads: FloatArray) -> 
 def _spread(mine: Sequence[Run], machines: int, loads: FloatArray) -> Iterator[Run]:
     used = np.zeros((machines, len(loads)))
     for run in sorted(mine, key=lambda r: -float(loads[:, r.column].max())):
-        share, rest = divmod(run.count, machines)
+        share, rest = divmod(run.members, machines)
         taken = np.full(machines, share)
         used += share * loads[:, run.column]
         for _ in range(rest):
@@ -83,5 +82,5 @@ def _spread(mine: Sequence[Run], machines: int, loads: FloatArray) -> Iterator[R
         first = run.first
         for machine, count in enumerate(taken.tolist()):
             if count:
-                yield replace(run, first=first, count=count, machine=machine)
+                yield run._replace(first=first, members=count, machine=machine)
                 first += count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from .corners import Bounds, Point, at_corners, corners
-from .program import C5_QUEUE, C6_DOWN, C6_UP, Program, Row, steps_per_second
+from .program import C5_QUEUE, WAY, Program, Row, Steps
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 
 OWN_MATTERS = 0.03
@@ -27,8 +28,6 @@ MOST_USEFUL = 0.8
 """Share of the columns from which a program without the others is not worth its memory."""
 SHRINK = 1 - 1e-9
 """Ratios of links' uses are rounded outwards by this."""
-WAY = {C6_DOWN: 0, C6_UP: 1}
-"""Which of `Point.use` a row limits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +130,7 @@ class Box:
     @cached_property
     def round_seconds(self) -> FloatArray:
         """float64[N]: of a round, at the low edge."""
-        return self.fast.round_seconds(self.low.level)
+        return self.fast.rounds * self._edges.seconds
 
     def with_place(self, columns: BoolArray) -> BoolArray:
         """The same columns of `drawn`, with those of the place."""
@@ -171,11 +170,15 @@ class Box:
         by_name = {n: m for n, m in zip(names, margins, strict=True) if n not in moving}
         return replace(problem, caps=problem.caps * [by_name.get(n, 1.0) for n in problem.rows])
 
-    def lowest(self, price: Price | None = None) -> Problem:
+    def lowest(self, price: Price | None = None, prices: FloatArray | None = None) -> Problem:
         """What all choices of the box keep, steps as short as at its low edge and shares as small
-        as at its high one. Without a price, that of the first objective."""
-        rows = [
-            (row.name, row.weights, min(row.cap, max(row.caps))) for row in self._rows(self._edges)
+        as at its high one. Without a price, that of the first objective. With `prices` of its first
+        rows, without the rows that have none."""
+        priced = itertools.repeat(True) if prices is None else iter((prices > 0).tolist())
+        rows = [row for row in self.fast.static_rows if next(priced, False)]
+        rows += [
+            (row.name, row.weights, min(row.cap, max(row.caps)))
+            for row in self._rows(self._edges, priced)
         ]
         return self.fast.problem((price or self.price(0)).of(self._edges.seconds), rows)
 
@@ -189,7 +192,7 @@ class Box:
         some corner, than the reference's is taken off the column.
         """
         program, found = self.fast, self._drawn
-        rows = list(self._rows(found))
+        rows = list(self._rows(found, itertools.repeat(True)))
         cost = price.of(found.seconds)
         tables = [self._split(table, reference) for table in (cost, *(row.weights for row in rows))]
         columns, places = (np.stack(parts) for parts in zip(*tables, strict=True))
@@ -221,29 +224,27 @@ class Box:
         found = np.clip(found, first, last)
         return Point(found[0], found[1:])
 
-    def _rows(self, bounds: Bounds) -> Iterator[_Row]:
+    def _rows(self, bounds: Bounds | _Edges, wanted: Iterator[bool]) -> Iterator[_Row]:
         """Besides the limits, a choice fills its own queues and links: at least to the low edge,
-        and at most to the high one."""
+        and at most to the high one. Of each row in turn, `wanted` says whether to give it."""
         program = self.fast
-        least = program.shared_rows(bounds.share, bounds.often)
-        most = program.shared_rows(bounds.share_most, bounds.often_most)
-        for (name, weights, cap), (_, above, _), row in zip(least, most, program.rows, strict=True):
-            edge, caps, machines = None, (cap, cap), float(program.servers.count[row.kind])
+        for row in program.rows:
+            cap, machines = program.cap(row), float(program.servers.count[row.kind])
+            edge, caps = None, (cap, cap)
             if row.label in WAY:
                 edge = WAY[row.label], row.kind
                 caps = machines * float(self.low.use[edge]), machines * float(self.high.use[edge])
-            yield _Row(name, weights, cap, caps, edge)
-            if row.label in (C5_QUEUE, *WAY):
+            if next(wanted, False):
+                asked = program.asked(row, bounds.share, bounds.often)
+                yield _Row(row.name, asked, cap, caps, edge)
+            if row.label in (C5_QUEUE, *WAY) and next(wanted, False):
                 reached = Row(f"{row.label}_reached", row.kind).name
+                above = program.asked(row, bounds.share_most, bounds.often_most)
                 yield _Row(reached, -above, math.inf, (-caps[0], -caps[1]), edge)
 
     @cached_property
-    def _edges(self) -> Bounds:
-        first = self.fast.steps(self.low.level)
-        last = self.slow.steps(self.high.level)
-        return Bounds(
-            first.seconds, last.share, steps_per_second(last), first.share, steps_per_second(first)
-        )
+    def _edges(self) -> _Edges:
+        return _Edges(self.low, self.high, self.fast, self.slow)
 
     @cached_property
     def _drawn(self) -> Bounds:
@@ -273,6 +274,44 @@ class Box:
         for k in range(len(places)):
             places[k] = slopes[:, kind == k] @ static.counts[kind == k]
         return columns, places.ravel()
+
+
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """The `Bounds` of a box at its edges, computed when they are asked for; float64[N]."""
+
+    low: Point
+    high: Point
+    fast: Program
+    slow: Program
+
+    @cached_property
+    def _first(self) -> Steps:
+        return self.fast.steps(self.low.level)
+
+    @cached_property
+    def _last(self) -> Steps:
+        return self.slow.steps(self.high.level)
+
+    @property
+    def seconds(self) -> FloatArray:
+        return self._first.seconds
+
+    @property
+    def share(self) -> FloatArray:
+        return self._last.share
+
+    @property
+    def often(self) -> FloatArray:
+        return self._last.often
+
+    @property
+    def share_most(self) -> FloatArray:
+        return self._first.share
+
+    @property
+    def often_most(self) -> FloatArray:
+        return self._first.often
 
 
 @dataclass(frozen=True, eq=False)

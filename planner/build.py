@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +22,12 @@ ROWS_AT_A_TIME = 1024
 """Client entries whose options are in memory at the same time."""
 AT_A_TIME = 512
 """The same, where nothing is kept of them: their options fit the processor's cache."""
+
+NUMBERS = (
+    *("apart", "up", "down", "up_share", "down_share"),
+    *("service", "visit", "visits", "rounds", "absent"),
+)
+"""Of a block, before those of the objectives."""
 
 Pick = Callable[[Program], BoolArray]
 """Takes bool[N] columns of a program."""
@@ -103,20 +110,30 @@ class Builder:
     def _program(self, static: Problem, origin: Origin, servers: Servers) -> Program:
         kinds, objectives = len(self.servers), len(self.objectives)
         away = origin.option == len(self.menu) * kinds
-        measures = origin.measures
+        measures, rest = np.split(origin.measures, [len(NUMBERS)])
+        by_name = dict(zip(NUMBERS, measures, strict=True))
+        lengths, which = self._visits
         return Program(
             static=static,
             origin=origin,
             variant=np.where(away, -1, origin.option // kinds),
             kind=np.where(away, -1, origin.option % kinds),
-            per_second=measures[len(MEASURES) : len(MEASURES) + objectives],
-            fixed=measures[len(MEASURES) + objectives : len(MEASURES) + 2 * objectives],
+            lengths=lengths,
+            which=which[origin.option],
+            per_second=rest[:objectives],
+            fixed=rest[objectives : 2 * objectives],
             servers=servers,
             policy=self.policy,
             link_use=np.zeros((2, kinds)),
             own_use=np.zeros((2, static.columns)),
-            **dict(zip(MEASURES, measures, strict=False)),
+            **{name: by_name[name] for name in MEASURES},
         )
+
+    @cached_property
+    def _visits(self) -> tuple[FloatArray, IntArray]:
+        """Seconds of visits, and for each option, [O·K + 1], which of them it has."""
+        seconds = self.menu.column("visit_flops")[:, None] / self.servers.flops_per_second
+        return np.unique(np.append(seconds, 0.0), return_inverse=True)
 
     def _figures(self, part: Clients) -> Figures:
         return figures(self.menu, part, self.servers, self.policy)
@@ -144,7 +161,7 @@ class Builder:
             absent[:, -1], possible[:, -1] = part.weight, away
         measures = dict(
             zip(
-                MEASURES[:-1],
+                NUMBERS[:-1],
                 map(
                     flat,
                     (
@@ -171,7 +188,7 @@ class Builder:
             weights=np.stack([flat(memory * one) for one in own_kind]),
             allowed=possible,
             counts=part.count,
-            measures=np.stack(tables),
+            measures=tables,
         )
 
     def _fixed(
@@ -188,10 +205,10 @@ class _Flat:
         self.shape, self.away = shape, away
 
     def __call__(self, table: FloatArray | BoolArray) -> FloatArray:
-        clients, columns = self.shape[0], self.shape[1] * self.shape[2]
-        full = np.zeros((clients, columns + self.away))
-        full[:, :columns] = np.broadcast_to(table, self.shape).reshape(clients, columns)
-        return full
+        full = (
+            np.broadcast_to(table, self.shape).reshape(self.shape[0], -1).astype(float, copy=False)
+        )
+        return np.append(full, np.zeros((len(full), 1)), axis=1) if self.away else full
 
 
 def _only(allowed: BoolArray, taken: BoolArray) -> BoolArray:

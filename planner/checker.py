@@ -10,10 +10,11 @@ from ..catalog.files import content_hash
 from ..catalog.units import format_bytes
 from ..errors import PlanError
 from ..profiler.costs import server_backbone_bytes
+from ..profiler.placement import Placement
 from ..profiler.profile import Profile
 from .fleet import ResolvedFleet, ResolvedServer
 from .machine_load import Guest, MachineLoad, machine_load
-from .menu import Demand, Variant, demand, make_menu
+from .menu import Variant, make_menu
 from .objective import parse_objective
 from .objective_value import machines, objective_value
 from .plan import AbsentClient, ClientPlan, Plan, ServerPlan, relative_gap
@@ -51,11 +52,17 @@ def violations(
     profiles: Mapping[int, Profile],
     fleet: ResolvedFleet,
     curve: ValueCurve = DEFAULT_CURVE,
+    fleet_hash: str | None = None,
 ) -> Iterator[Violation]:
     """(label, what was found) of everything wrong; wrong inputs or assignments end the check, as
-    the other figures mean nothing then."""
+    the other figures mean nothing then. `fleet_hash`: the fleet's `content_hash`, where it is
+    known."""
     recount = _Recount(plan, profiles, fleet)
-    found = [*_inputs(plan, profiles, fleet), *_assignment(plan, fleet), *recount.variants()]
+    found = [
+        *_inputs(plan, profiles, fleet, fleet_hash or content_hash(fleet)),
+        *_assignment(plan, fleet),
+        *recount.variants(),
+    ]
     yield from found
     if found:
         return
@@ -64,7 +71,7 @@ def violations(
 
 
 def _inputs(
-    plan: Plan, profiles: Mapping[int, Profile], fleet: ResolvedFleet
+    plan: Plan, profiles: Mapping[int, Profile], fleet: ResolvedFleet, fleet_hash: str
 ) -> Iterator[Violation]:
     profile = next(iter(profiles.values()))
     expected = {
@@ -74,7 +81,7 @@ def _inputs(
         "blocks": profile.blocks,
         "settings": profile.settings,
         "fleet": fleet.name,
-        "fleet_hash": content_hash(fleet),
+        "fleet_hash": fleet_hash,
         "steps_per_client": fleet.policy.steps_per_client,
         "server_side": fleet.policy.server_side,
     }
@@ -98,6 +105,8 @@ def _assignment(plan: Plan, fleet: ResolvedFleet) -> Iterator[Violation]:
         if absent.name in entries and not entries[absent.name].optional:
             yield "C1_assign", f"{absent.name} must take part"
     for name, spans in places.items():
+        if spans == [(1, entries[name].count + 1)]:
+            continue
         edges = [edge for span in sorted(spans) for edge in span]
         if edges[:1] != [1] or edges[-1:] != [entries[name].count + 1]:
             yield "C1_assign", f"{name}: members {sorted(spans)} of {entries[name].count}"
@@ -117,26 +126,32 @@ class _Recount:
     def __init__(self, plan: Plan, profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> None:
         self.plan, self.profiles, self.fleet = plan, profiles, fleet
         self.menu = make_menu(profiles, fleet.policy)
-        self.known = dict(zip(self.menu.variants, self.menu.demands, strict=True))
+        self.known = {
+            _choice(variant.placement, variant): (variant, asked)
+            for variant, asked in zip(self.menu.variants, self.menu.demands, strict=True)
+        }
         self.entries = {client.name: client for client in fleet.clients}
         self.machines = machines(fleet)
         self.deepest = Deepest(self.menu, fleet)
-        self.demands: dict[Variant, Demand] = {}
 
     def variants(self) -> Iterator[Violation]:
         for client in self.plan.clients:
-            if variant_of(client) not in self.known:
+            if _choice(client, client) not in self.known:
                 yield "C1_assign", f"{client.name}: the policy allows no {variant_of(client)}"
 
     def violations(self) -> Iterator[Violation]:
         """Machine by machine: what it is asked for, and what each of its clients is promised."""
+        served: dict[str, list[ClientPlan]] = {name: [] for name in self.machines}
+        for client in self.plan.clients:
+            served[client.server].append(client)
         expected = []
         for name, server in self.machines.items():
-            mine = [client for client in self.plan.clients if client.server == name]
-            guests = [self._guest(client, server) for client in mine]
-            load = machine_load(server, guests)
-            for index, client in enumerate(mine):
-                yield from self._client(client, guests[index], load, index)
+            found = [self._guest(client, server) for client in served[name]]
+            load = machine_load(server, [guest for _, guest in found])
+            for index, (client, (variant, guest)) in enumerate(
+                zip(served[name], found, strict=True)
+            ):
+                yield from self._client(client, variant, guest, load, index)
             expected.append(self._machine(name, server, load))
             yield from self._shared(expected[-1], load)
         stated = {server.name: server for server in self.plan.servers}
@@ -146,20 +161,18 @@ class _Recount:
         for machine in expected:
             yield from _compare(machine.name, stated[machine.name], machine.model_dump())
 
-    def _guest(self, client: ClientPlan, server: ResolvedServer) -> Guest:
-        variant, entry = variant_of(client), self.entries[client.name]
-        if variant not in self.demands:
-            profile = self.profiles[variant.batch]
-            self.demands[variant] = demand(profile, variant, self.fleet.policy)
-        asked = self.demands[variant]
-        return Guest(client.count, entry, predict_step(asked, variant, entry, server), asked)
+    def _guest(self, client: ClientPlan, server: ResolvedServer) -> tuple[Variant, Guest]:
+        variant, asked = self.known[_choice(client, client)]
+        entry = self.entries[client.name]
+        step = predict_step(asked, variant, entry, server)
+        return variant, Guest(client.count, entry, step, asked)
 
     def _client(
-        self, client: ClientPlan, guest: Guest, load: MachineLoad, index: int
+        self, client: ClientPlan, variant: Variant, guest: Guest, load: MachineLoad, index: int
     ) -> Iterator[Violation]:
-        entry, variant = self.entries[client.name], variant_of(client)
+        _, entry, step, asked = guest
         policy, samples = self.fleet.policy, self.menu.round_samples
-        wait, step, asked = load.wait_seconds(guest, index), guest.step, guest.demand
+        wait = load.wait_seconds(guest, index)
         for label, text in broken_limits(asked, variant, step, entry, policy, samples, wait):
             yield label, f"{client.name}: {text}"
         figures = prediction(guest, load, index)
@@ -201,6 +214,14 @@ class _Recount:
                 )
 
 
+def _choice(split: ClientPlan | Placement, work: ClientPlan | Variant) -> tuple[object, ...]:
+    """What tells a variant from the others of its menu."""
+    return (
+        *(split.depth, split.top, split.head, split.checkpointing),
+        *(work.codec, work.batch, work.micro_batches),
+    )
+
+
 def variant_of(client: ClientPlan) -> Variant:
     return Variant(client.placement, client.codec, client.batch, client.micro_batches)
 
@@ -222,6 +243,8 @@ def _objectives(plan: Plan, fleet: ResolvedFleet, curve: ValueCurve) -> Iterator
 
 
 def _compare(who: str, stated: object, expected: Mapping[str, object]) -> Iterator[Violation]:
+    if expected.items() <= vars(stated).items():
+        return
     for field, value in expected.items():
         found = getattr(stated, field)
         if found == value:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,15 +14,15 @@ from .menu import Demand
 from .predict import Step
 from .queueing import Predicted, predict
 from .simulate import Workload
+from .solver.problem import FloatArray
 
 MOST_VISITS = 2
 
 
-@dataclass(frozen=True)
-class Guest:
+class Guest(NamedTuple):
     """Clients of one machine that do the same."""
 
-    count: int
+    members: int
     client: ResolvedClient
     step: Step
     demand: Demand
@@ -35,18 +37,26 @@ class MachineLoad:
     client_bytes: int
     """What the guests add to the machine's memory."""
 
+    @cached_property
+    def steps(self) -> list[tuple[float, float, float]]:
+        """Mean, median and 95th percentile of each guest's step, in seconds."""
+        found = self.predicted
+        if found is None:
+            return []
+        columns = (found.mean_seconds, found.p50_seconds, found.p95_seconds)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
     def wait_seconds(self, guest: Guest, index: int) -> float:
         """Beyond the step of the client alone: in the queue and on the server's link."""
-        assert self.predicted is not None
-        return max(0.0, float(self.predicted.mean_seconds[index]) - guest.step.step_seconds)
+        return max(0.0, self.steps[index][0] - guest.step.step_seconds)
 
 
 def machine_load(server: ResolvedServer, guests: Sequence[Guest]) -> MachineLoad:
     """The steady state of an asynchronous machine, by the formulas of planner/queueing.py."""
     return MachineLoad(
         predicted=predict(workload(server, guests), server.accelerators) if guests else None,
-        clients=sum(guest.count for guest in guests),
-        client_bytes=sum(guest.count * guest.demand.server_memory_bytes for guest in guests),
+        clients=sum(guest.members for guest in guests),
+        client_bytes=sum(guest.members * guest.demand.server_memory_bytes for guest in guests),
     )
 
 
@@ -55,37 +65,33 @@ def workload(server: ResolvedServer, guests: Sequence[Guest]) -> Workload:
 
     What micro-batches hide is taken from the device's stages and the transfers in proportion.
     """
-    classes = len(guests)
-    table = {
-        "device_seconds": np.zeros((classes, MOST_VISITS + 1)),
-        **{
-            f"{part}_seconds": np.zeros((classes, MOST_VISITS)) for part in ("up", "server", "down")
-        },
-    }
-    for row, guest in enumerate(guests):
-        step, demand, visits = guest.step, guest.demand, guest.demand.visits
-        busy = step.device_seconds + step.up_seconds + step.down_seconds
-        left = 1 - step.hidden_seconds / busy
-        speed = guest.client.device.training_flops_per_second
-        device = [left * flops / speed for flops in demand.device_flops]
-        table["device_seconds"][row, : visits + 1] = device
-        table["up_seconds"][row, :visits] = left * step.up_seconds / visits
-        table["down_seconds"][row, :visits] = left * step.down_seconds / visits
-        speed = server.device.training_flops_per_second
-        table["server_seconds"][row, :visits] = [flops / speed for flops in demand.server_flops]
+    steps = np.array([guest.step for guest in guests])
+    device, up, down, round_trips, _, hidden = steps.T
     visits_C = np.array([guest.demand.visits for guest in guests])
-    round_trips = np.array([guest.step.round_trip_seconds for guest in guests])
+    speeds = np.array([guest.client.device.training_flops_per_second for guest in guests])
+    left = 1 - hidden / (device + up + down)
+    there = np.arange(MOST_VISITS) < visits_C[:, None]
+    device_flops = _stages([guest.demand.device_flops for guest in guests], MOST_VISITS + 1)
+    server_flops = _stages([guest.demand.server_flops for guest in guests], MOST_VISITS)
     return Workload(
-        counts=np.array([guest.count for guest in guests]),
+        counts=np.array([guest.members for guest in guests]),
         visits=visits_C,
+        device_seconds=left[:, None] * device_flops / speeds[:, None],
+        up_seconds=there * (left * up / visits_C)[:, None],
+        server_seconds=server_flops / server.device.training_flops_per_second,
+        down_seconds=there * (left * down / visits_C)[:, None],
         round_trip_seconds=round_trips / visits_C,
         up_share=_shares([g.client.link.up_bits_per_second for g in guests], server, "down"),
         down_share=_shares([g.client.link.down_bits_per_second for g in guests], server, "up"),
-        **table,
     )
 
 
-def _shares(rates: Sequence[float], server: ResolvedServer, way: str) -> np.ndarray:
+def _stages(flops: Sequence[tuple[int, ...]], most: int) -> FloatArray:
+    """float64[C, most]: the FLOPs of each guest's stages, 0 beyond the last one."""
+    return np.array([(*stages, *(0,) * (most - len(stages))) for stages in flops], dtype=float)
+
+
+def _shares(rates: Sequence[float], server: ResolvedServer, way: str) -> FloatArray:
     """The rate of a client's messages over that of the server's link."""
     own = getattr(server.link, f"{way}_bits_per_second")
     return np.minimum(1.0, np.array(rates) / own)

@@ -78,8 +78,16 @@ class Menu:
 
     def column(self, field: str) -> FloatArray:
         """float64[O]: one field of the demands; the sum where it has parts."""
-        values = [getattr(demand, field) for demand in self.demands]
-        return np.array([sum(v) if isinstance(v, tuple) else v for v in values], dtype=float)
+        if field not in self._columns:
+            values = [getattr(demand, field) for demand in self.demands]
+            summed = [sum(v) if isinstance(v, tuple) else v for v in values]
+            self._columns[field] = np.array(summed, dtype=float)
+        return self._columns[field]
+
+    @cached_property
+    def _columns(self) -> dict[str, FloatArray]:
+        """Those that were asked for."""
+        return {}
 
     @cached_property
     def depth(self) -> IntArray:

@@ -103,7 +103,7 @@ class Oracle:
             for run in runs(choice.program, choice.x, task.clients.count):
                 if run.kind < 0:
                     name = fleet.clients[task.order[run.client]].name
-                    away[name] = away.get(name, 0) + run.count
+                    away[name] = away.get(name, 0) + run.members
             if sum(away.values()) in (0, fleet.members):
                 return None
             if self.has_plan(leave_out(fleet, away).apply(fleet)):

@@ -7,7 +7,7 @@ use these.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..catalog.units import format_bytes, format_seconds
 from .fleet import Policy, ResolvedClient, ResolvedServer
@@ -20,8 +20,7 @@ C8 = "C8_depth"
 C9 = "C9_energy"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Seconds of one step of one client, without waiting at the server."""
 
     device_seconds: float

@@ -45,8 +45,9 @@ class Pricing(Protocol):
     def target(self) -> float:
         """What choices have to beat."""
 
-    def lagrangian(self, box: Box) -> Lagrangian | None:
-        """Of a part's columns in a box; None where no choice there is better."""
+    def lagrangian(self, box: Box, prices: FloatArray | None = None) -> Lagrangian | None:
+        """Of a part's columns in a box; None where no choice there is better. With `prices` of
+        its first rows, without the rows that have none."""
 
     def best(
         self, whole: Whole | Lagrangian, start: FloatArray | None, clock: Clock
@@ -64,8 +65,8 @@ class Pricing(Protocol):
 class OfSum:
     target: float
 
-    def lagrangian(self, box: Box) -> Lagrangian | None:
-        found = kept(box.lowest(), box.in_time)
+    def lagrangian(self, box: Box, prices: FloatArray | None = None) -> Lagrangian | None:
+        found = kept(box.lowest(prices=prices), box.in_time)
         return None if found is None else Lagrangian(found.problem)
 
     def best(
@@ -85,11 +86,11 @@ class OfSum:
 class OfSlowest:
     target: float
 
-    def lagrangian(self, box: Box) -> Lagrangian | None:
-        found = kept(box.lowest(), box.in_time)
+    def lagrangian(self, box: Box, prices: FloatArray | None = None) -> Lagrangian | None:
+        found = kept(box.lowest(prices=prices), box.in_time)
         if found is None:
             return None
-        times = box.fast.round_seconds(box.low.level)[found.columns]
+        times = box.round_seconds[found.columns]
         if np.minimum.reduceat(times, found.problem.offsets[:-1]).max() >= self.target:
             return None
         return Lagrangian(found.problem, priced=False, times=times)

@@ -34,6 +34,7 @@ ROUNDING = 1e-12
 """Of a bound: more than what summing it up part by part may add."""
 
 MOST_LEAVES = 100
+NO_PRICES = np.zeros(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +135,14 @@ def _bounds(builder: Builder, leaves: Sequence[Leaf], pricing: Pricing) -> list[
     for part in builder.parts():
         boxes = Boxes(part)
         for leaf, terms in zip(leaves, sums, strict=True):
-            lagrangian, prices = pricing.lagrangian(leaf.of(boxes)), leaf.prices
+            if math.inf in terms[-1:]:
+                continue
+            prices = NO_PRICES if leaf.prices is None else leaf.prices
+            lagrangian = pricing.lagrangian(leaf.of(boxes), prices)
             if lagrangian is None:
                 terms.append(math.inf)
-                continue
-            if prices is None:
-                prices = np.zeros(len(lagrangian.problem.caps))
-            terms.append(pricing.term(lagrangian, prices))
+            else:
+                terms.append(pricing.term(lagrangian, prices[prices > 0]))
     return [pricing.bound(math.fsum(terms)) for terms in sums]
 
 

@@ -7,7 +7,7 @@ queues; its step time and what it asks of C5 and C6 do: `Program.at` computes th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -29,19 +29,30 @@ C4, C5_QUEUE, C5_COMPUTE, C6_UP, C6_DOWN = LABELS = (
 )
 MEASURES = (
     *("apart", "up", "down", "up_share", "down_share"),
-    *("service", "visit", "visits", "rounds", "absent"),
+    *("service", "visits", "rounds", "absent"),
 )
+PLACES = ("variant", "kind", "which")
+WAY = {C6_DOWN: 0, C6_UP: 1}
+"""Which use of a link a row limits: to the server, or from it."""
 
-Rows = Iterable[tuple[str, FloatArray, float]]
+Rows = Sequence[tuple[str, FloatArray, float]]
 """Label, what each column asks, cap."""
 
 
-class Steps(NamedTuple):
-    """float64[N] at given levels: seconds of a step, waiting included, and how much of its server's
-    level a member takes."""
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """float64[N] at given levels."""
 
     seconds: FloatArray
+    """Of a step, waiting included."""
     share: FloatArray
+    """How much of its server's level a member takes."""
+
+    @cached_property
+    def often(self) -> FloatArray:
+        """Steps per second."""
+        out = np.zeros_like(self.seconds)
+        return np.divide(1.0, self.seconds, out=out, where=self.seconds > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +80,10 @@ class Program:
     down_share: FloatArray
     service: FloatArray
     """Seconds of the server's work."""
-    visit: FloatArray
-    """Seconds of the visit that a busy accelerator is in."""
+    lengths: FloatArray
+    """float64[L]: seconds of visits."""
+    which: IntArray
+    """int64[N]: which of these is the visit that a busy accelerator is in."""
     visits: FloatArray
     rounds: FloatArray
     """Steps of a round."""
@@ -100,6 +113,11 @@ class Program:
         return [self.kind == k for k in range(len(self.servers))]
 
     @cached_property
+    def served(self) -> list[BoolArray | slice]:
+        """The same columns; a slice where it is all of them, as that copies nothing."""
+        return [slice(None) if mine.all() else mine for mine in self.on]
+
+    @cached_property
     def rows(self) -> list[Row]:
         """C5 and C6 of each kind of server, in the order of a problem's rows after the static."""
         return [Row(label, k) for label in LABELS[1:] for k in range(len(self.servers))]
@@ -109,9 +127,13 @@ class Program:
         """For each kind of server, of its own columns."""
         return [
             queueing.Demand(
-                self.elsewhere[mine], self.service[mine], self.visit[mine], self.visits[mine]
+                self.elsewhere[mine],
+                self.service[mine],
+                self.lengths,
+                self.which[mine],
+                self.visits[mine],
             )
-            for mine in self.on
+            for mine in self.served
         ]
 
     @cached_property
@@ -131,7 +153,7 @@ class Program:
         for way, (seconds, share) in enumerate(
             ((self.up, self.up_share), (self.down, self.down_share))
         ):
-            for k, mine in enumerate(self.on):
+            for k, mine in enumerate(self.served):
                 if use[way, k] <= 0:
                     total[mine] += seconds[mine]
                     continue
@@ -142,8 +164,7 @@ class Program:
     def with_link_use(self, use: FloatArray, level: FloatArray) -> Program:
         """The same with other traffic on the servers' links, where steps take as long as they do
         here at `level`."""
-        often = steps_per_second(self.steps(level))
-        return replace(self, link_use=use, own_use=self.traffic * often)
+        return replace(self, link_use=use, own_use=self.traffic * self.steps(level).often)
 
     def with_use(self, use: FloatArray) -> Program:
         """The same with other traffic, a member's own as before."""
@@ -161,7 +182,7 @@ class Program:
 
     def steps(self, level: FloatArray) -> Steps:
         found = Steps(np.zeros_like(self.apart), np.zeros_like(self.apart))
-        for k, mine in enumerate(self.on):
+        for k, mine in enumerate(self.served):
             workers = int(self.servers.accelerators[k])
             at = queueing.at_level(self.demands[k], float(level[k]), workers)
             found.seconds[mine], found.share[mine] = at.seconds, at.share
@@ -183,37 +204,40 @@ class Program:
     def at(self, level: FloatArray, objective: int = 0) -> Problem:
         """The integer program at these levels, with one objective's cost."""
         steps = self.steps(level)
-        rows = self.shared_rows(steps.share, steps_per_second(steps))
+        rows = [(r.name, self.asked(r, steps.share, steps.often), self.cap(r)) for r in self.rows]
         cost = self.per_second[objective] * steps.seconds + self.fixed[objective]
-        return self.problem(cost, rows)
+        return self.problem(cost, [*self.static_rows, *rows])
 
     def problem(self, cost: FloatArray, rows: Rows) -> Problem:
-        """With rows after the static ones."""
-        names, weights, caps = zip(*rows, strict=True)
-        return Problem(
-            self.static.counts,
-            self.static.offsets,
-            cost,
-            np.stack([*self.static.weights, *weights]),
-            np.array([*self.static.caps, *caps]),
-            (*self.static.rows, *names),
-        )
+        """With these rows alone."""
+        names, weights, caps = zip(*rows, strict=True) if rows else ((), (), ())
+        table = np.empty((len(names), len(cost)))
+        for row, asked in zip(table, weights, strict=True):
+            row[:] = asked
+        counts, offsets = self.static.counts, self.static.offsets
+        return Problem(counts, offsets, cost, table, np.array(caps, dtype=float), names)
 
-    def shared_rows(
-        self, share: FloatArray, often: FloatArray
-    ) -> Iterator[tuple[str, FloatArray, float]]:
-        """C5 and C6; `often` is steps per second."""
-        use = self.policy.server_utilisation
-        for row in self.rows:
-            mine, machines = self.on[row.kind], float(self.servers.count[row.kind])
-            workers = float(self.servers.accelerators[row.kind])
-            asked, cap = {
-                C5_QUEUE: (share, 1.0),
-                C5_COMPUTE: (self.service * often, workers * use),
-                C6_UP: (self.traffic[1] * often, use),
-                C6_DOWN: (self.traffic[0] * often, use),
-            }[row.label]
-            yield row.name, asked if mine.all() else np.where(mine, asked, 0.0), machines * cap
+    @property
+    def static_rows(self) -> list[tuple[str, FloatArray, float]]:
+        static = self.static
+        return list(zip(static.rows, static.weights, static.caps.tolist(), strict=True))
+
+    def asked(self, row: Row, share: FloatArray, often: FloatArray) -> FloatArray:
+        """float64[..., N] of a row of C5 or C6, from shares of the level and steps per second."""
+        if row.label == C5_QUEUE:
+            asked = share
+        elif row.label == C5_COMPUTE:
+            asked = self.service * often
+        else:
+            asked = self.traffic[WAY[row.label]] * often
+        alone = isinstance(self.served[row.kind], slice)
+        return asked if alone else np.where(self.on[row.kind], asked, 0.0)
+
+    def cap(self, row: Row) -> float:
+        """Of a row of C5 or C6, all machines together."""
+        workers, use = float(self.servers.accelerators[row.kind]), self.policy.server_utilisation
+        cap = {C5_QUEUE: 1.0, C5_COMPUTE: workers * use}.get(row.label, use)
+        return float(self.servers.count[row.kind]) * cap
 
     def shares(self, level: FloatArray) -> FloatArray:
         """float64[R, N]: what a member asks of its machine, as shares of the machine's caps."""
@@ -234,7 +258,7 @@ class Program:
         return self._take(columns, self.static.keep(columns))
 
     def _take(self, columns: IntArray, static: Problem) -> Program:
-        taken = {name: getattr(self, name)[columns] for name in (*MEASURES, "variant", "kind")}
+        taken = {name: getattr(self, name)[columns] for name in (*MEASURES, *PLACES)}
         names = ("per_second", "fixed", "own_use")
         tables = {name: take_columns(getattr(self, name), columns) for name in names}
         columns_only: dict[str, Any] = {**taken, **tables}
@@ -250,9 +274,3 @@ class Row(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.label}[{self.kind}]"
-
-
-def steps_per_second(steps: Steps) -> FloatArray:
-    """Steps per second."""
-    out = np.zeros_like(steps.seconds)
-    return np.divide(1.0, steps.seconds, out=out, where=steps.seconds > 0)

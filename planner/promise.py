@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from ..catalog.files import content_hash
 from ..profiler.costs import server_backbone_bytes
@@ -17,13 +18,11 @@ from .plan import (
     AbsentClient,
     ClientPlan,
     Plan,
-    Prediction,
     ServerPlan,
     Strategy,
     round_seconds,
 )
 from .predict import (
-    Step,
     broken_by_size,
     broken_by_time,
     broken_limits,
@@ -33,19 +32,12 @@ from .predict import (
 )
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """Members of one client entry with a variant on a machine."""
 
     run: Run
-    client: ResolvedClient
     variant: Variant
-    demand: Demand
-    step: Step
-
-    @property
-    def guest(self) -> Guest:
-        return Guest(self.run.count, self.client, self.step, self.demand)
+    guest: Guest
 
 
 def place(
@@ -56,9 +48,8 @@ def place(
     for run, index in zip(runs, variants, strict=True):
         client, server = fleet.clients[run.client], fleet.servers[run.kind]
         variant, demand = menu.variants[index], menu.demands[index]
-        placed.append(
-            Placed(run, client, variant, demand, predict_step(demand, variant, client, server))
-        )
+        step = predict_step(demand, variant, client, server)
+        placed.append(Placed(run, variant, Guest(run.members, client, step, demand)))
     return placed
 
 
@@ -69,8 +60,10 @@ def write_up(
     placed: Sequence[Placed],
     absent: Sequence[Run],
     strategy: Strategy,
+    fleet_hash: str | None = None,
 ) -> Plan:
-    """The plan without its objectives; waits are those of each machine's own queue."""
+    """The plan without its objectives; waits are those of each machine's own queue. `fleet_hash`:
+    the fleet's `content_hash`, where it is known."""
     profile = next(iter(profiles.values()))
     clients: list[tuple[tuple[int, int], ClientPlan]] = []
     servers = []
@@ -83,21 +76,21 @@ def write_up(
             profile, fleet.policy.server_side, heads=fleet.policy.labels_may_leave
         )
         for machine in range(server.count):
-            guests = by_machine.get((kind, machine), [])
-            load = machine_load(server, [g.guest for g in guests])
+            mine = by_machine.get((kind, machine), [])
+            load = machine_load(server, [one.guest for one in mine])
             name = member_name(server.name, machine + 1, server.count)
             servers.append(
                 server_plan(name, server, load, backbone, fleet.policy.server_utilisation)
             )
-            for index, guest in enumerate(guests):
-                entry = _client(guest, name, load, index, menu, fleet, deepest)
-                clients.append(((guest.run.client, guest.run.first), entry))
+            for index, one in enumerate(mine):
+                entry = _client(one, name, load, index, menu, fleet, deepest)
+                clients.append(((one.run.client, one.run.first), entry))
     plan = Plan(
         model=profile.model,
         config_hash=profile.config_hash,
         profile_hashes={batch: content_hash(found) for batch, found in profiles.items()},
         fleet=fleet.name,
-        fleet_hash=content_hash(fleet),
+        fleet_hash=fleet_hash or content_hash(fleet),
         blocks=profile.blocks,
         settings=profile.settings,
         steps_per_client=fleet.policy.steps_per_client,
@@ -113,7 +106,7 @@ def write_up(
 
 
 def _client(
-    guest: Placed,
+    placed: Placed,
     server: str,
     load: MachineLoad,
     index: int,
@@ -121,33 +114,34 @@ def _client(
     fleet: ResolvedFleet,
     deepest: Deepest,
 ) -> ClientPlan:
-    client, variant, placement = guest.client, guest.variant, guest.variant.placement
-    return ClientPlan(
-        name=client.name,
-        class_size=client.count,
-        first=guest.run.first,
-        count=guest.run.count,
-        device=client.device.name,
-        link=client.link.name,
-        server=server,
-        depth=placement.depth,
-        top=placement.top,
-        head=placement.head,
-        checkpointing=placement.checkpointing,
-        codec=variant.codec,
-        batch=variant.batch,
-        micro_batches=variant.micro_batches,
-        steps=round(steps_of(variant, fleet.policy, menu.round_samples)),
-        deepest=deepest.of(client),
-        memory_limit_bytes=client.device.usable_memory_bytes,
-        predicted=Prediction.model_validate(prediction(guest.guest, load, index)),
-    )
+    run, variant, guest = placed
+    client, placement = guest.client, variant.placement
+    fields: dict[str, Any] = {
+        "name": client.name,
+        "class_size": client.count,
+        "first": run.first,
+        "count": run.members,
+        "device": client.device.name,
+        "link": client.link.name,
+        "server": server,
+        "depth": placement.depth,
+        "top": placement.top,
+        "head": placement.head,
+        "checkpointing": placement.checkpointing,
+        "codec": variant.codec,
+        "batch": variant.batch,
+        "micro_batches": variant.micro_batches,
+        "steps": round(steps_of(variant, fleet.policy, menu.round_samples)),
+        "deepest": deepest.of(client),
+        "memory_limit_bytes": client.device.usable_memory_bytes,
+        "predicted": prediction(guest, load, index),
+    }
+    return ClientPlan.model_validate(fields)
 
 
 def prediction(guest: Guest, load: MachineLoad, index: int) -> dict[str, int | float | None]:
     """The fields of a Prediction for the guest at `index` of a machine."""
-    step, predicted = guest.step, load.predicted
-    assert predicted is not None
+    step, (mean, median, late) = guest.step, load.steps[index]
     return {
         "peak_memory_bytes": guest.client.device.runtime_bytes + guest.demand.model_memory_bytes,
         "up_bytes_per_step": guest.demand.up_bytes,
@@ -157,9 +151,9 @@ def prediction(guest: Guest, load: MachineLoad, index: int) -> dict[str, int | f
         "server_seconds": step.server_seconds,
         "hidden_seconds": step.hidden_seconds,
         "wait_seconds": load.wait_seconds(guest, index),
-        "step_seconds": float(predicted.mean_seconds[index]),
-        "p50_step_seconds": float(predicted.p50_seconds[index]),
-        "p95_step_seconds": float(predicted.p95_seconds[index]),
+        "step_seconds": mean,
+        "p50_step_seconds": median,
+        "p95_step_seconds": late,
         "energy_joules": energy_joules(step, guest.client),
     }
 
@@ -184,7 +178,9 @@ def server_plan(
 
 def _absent(fleet: ResolvedFleet, run: Run) -> AbsentClient:
     client = fleet.clients[run.client]
-    return AbsentClient(name=client.name, class_size=client.count, first=run.first, count=run.count)
+    return AbsentClient(
+        name=client.name, class_size=client.count, first=run.first, count=run.members
+    )
 
 
 class Deepest:
@@ -198,10 +194,13 @@ class Deepest:
             key=lambda option: option[0].placement.depth,
             reverse=True,
         )
+        self.memories = sorted({demand.model_memory_bytes for demand in menu.demands})
+        policy = fleet.policy
+        self.timed = policy.step_deadline_seconds is not None or policy.energy_budget_wh is not None
 
     def of(self, client: ResolvedClient) -> int:
         """0 where no variant keeps them."""
-        key = (client.device, client.link, client.min_depth, client.max_depth)
+        key = self._alike(client)
         if key not in self.known:
             room = client.device.usable_memory_bytes - client.device.runtime_bytes
             fitting = (
@@ -212,12 +211,21 @@ class Deepest:
             self.known[key] = next(fitting, 0)
         return self.known[key]
 
+    def _alike(self, client: ResolvedClient) -> tuple[object, ...]:
+        """Equal for clients with the same answer: where time doesn't count, devices are alike that
+        have room for the same variants."""
+        depths = (client.min_depth, client.max_depth)
+        if self.timed:
+            return (client.device, client.link, *depths)
+        room = client.device.usable_memory_bytes - client.device.runtime_bytes
+        return (bisect_right(self.memories, room), client.link.data_budget_bytes, *depths)
+
     def _keeps_limits(self, client: ResolvedClient, variant: Variant, demand: Demand) -> bool:
         """The client's own limits with one of the servers, without waiting there."""
         policy, samples = self.fleet.policy, self.menu.round_samples
         if any(broken_by_size(demand, variant, client, policy, samples)):
             return False
-        if policy.step_deadline_seconds is None and policy.energy_budget_wh is None:
+        if not self.timed:
             return True
         steps = (predict_step(demand, variant, client, server) for server in self.fleet.servers)
         return any(
@@ -240,5 +248,7 @@ def keeps_limits(
 
 def bottleneck(plan: Plan) -> str:
     """The first in the alphabet of the clients with the longest round; "" without clients."""
-    rounds = [(-round_seconds(client, plan), next(client.members)) for client in plan.clients]
-    return min(rounds)[1] if rounds else ""
+    rounds = [round_seconds(client, plan) for client in plan.clients]
+    longest = max(rounds, default=0.0)
+    slowest = (client for client, one in zip(plan.clients, rounds, strict=True) if one == longest)
+    return min((next(client.members) for client in slowest), default="")

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 
@@ -56,22 +56,19 @@ class Demand:
     """float64[N]: device, wire and round trips."""
     server_seconds: FloatArray
     """float64[N]: of all visits together."""
-    visit_seconds: FloatArray
-    """float64[N]: Σ (visit)² / Σ visit, the length of the visit that a busy accelerator is in."""
+    lengths: FloatArray
+    """float64[L]: seconds of visits; options by the thousand share a few of them."""
+    which: IntArray
+    """int64[N]: of these, Σ (visit)² / Σ visit, the visit that a busy accelerator is in."""
     visits: FloatArray
     """float64[N]: 1 or 2 a step."""
-
-    @cached_property
-    def distinct_visits(self) -> tuple[FloatArray, IntArray]:
-        """The lengths of visits that occur, and which of them each option has: options by the
-        thousand share a few."""
-        return np.unique(self.visit_seconds, return_inverse=True)
 
     def take(self, columns: IntArray) -> Demand:
         return Demand(
             self.elsewhere_seconds[columns],
             self.server_seconds[columns],
-            self.visit_seconds[columns],
+            self.lengths,
+            self.which[columns],
             self.visits[columns],
         )
 
@@ -81,7 +78,9 @@ def demand(elsewhere_seconds: FloatArray, visit_seconds: FloatArray) -> Demand:
     total = visit_seconds.sum(axis=1)
     squares = (visit_seconds**2).sum(axis=1)
     mean = np.divide(squares, total, out=np.zeros_like(total), where=total > 0)
-    return Demand(elsewhere_seconds, total, mean, (visit_seconds > 0).sum(axis=1).astype(float))
+    lengths, which = np.unique(mean, return_inverse=True)
+    visits = (visit_seconds > 0).sum(axis=1).astype(float)
+    return Demand(elsewhere_seconds, total, lengths, which, visits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,36 +96,33 @@ class Steps:
 def at_level(demand: Demand, level_seconds: float, workers: int) -> Steps:
     """Steps while a visit from outside would wait `level_seconds` at a server with `workers`
     accelerators."""
-    utilisation = utilisation_at(demand, level_seconds, workers)
-    seconds = _unloaded(demand) + _waited(demand, level_seconds, utilisation, workers)
-    return Steps(seconds, _share(demand.server_seconds, workers * utilisation * seconds))
-
-
-def _unloaded(demand: Demand) -> FloatArray:
-    return demand.elsewhere_seconds + demand.server_seconds
-
-
-def _waited(
-    demand: Demand, level_seconds: float, utilisation: FloatArray, workers: int
-) -> FloatArray:
-    longest = _unloaded(demand) + demand.visits * level_seconds
-    own = _share(demand.server_seconds, workers * utilisation * longest)
-    return demand.visits * level_seconds * (1 - own)
+    asked, alone = demand.server_seconds, demand.elsewhere_seconds + demand.server_seconds
+    waited = demand.visits * level_seconds
+    longest = alone + waited
+    busy = workers * _utilisation(demand, longest, level_seconds, workers)
+    seconds = alone + waited * (1 - _share(asked, busy * longest))
+    return Steps(seconds, _share(asked, busy * seconds))
 
 
 def utilisation_at(demand: Demand, level_seconds: float, workers: int) -> FloatArray:
     """float64[N]: ρ, concave in the level and rising."""
-    longest = _unloaded(demand) + demand.visits * level_seconds
-    lengths, which = demand.distinct_visits
-    open_half = _open_utilisation(level_seconds, lengths, workers)[which] / 2
+    alone = demand.elsewhere_seconds + demand.server_seconds
+    return _utilisation(demand, alone + demand.visits * level_seconds, level_seconds, workers)
+
+
+def _utilisation(
+    demand: Demand, longest: FloatArray, level_seconds: float, workers: int
+) -> FloatArray:
+    """`longest`: T' of the module's docstring, float64[N]."""
+    open_half = (_open_utilisation(level_seconds, demand.lengths, workers) / 2)[demand.which]
     regular = REGULARITY * level_seconds / longest
     return np.minimum(1.0, open_half + np.sqrt(open_half * (open_half + regular)))
 
 
 def _share(asked: FloatArray, offered: FloatArray) -> FloatArray:
     """asked / offered, at most 1; nothing asked is no share."""
-    share = np.ones_like(asked)
-    np.divide(asked, offered, out=share, where=offered > asked)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        share = np.minimum(asked / offered, 1.0)
     share[asked == 0] = 0.0
     return share
 
@@ -162,7 +158,7 @@ def steady_level(demand: Demand, counts: IntArray, workers: int) -> float:
 
     if asked(0.0) <= 0.0:
         return 0.0
-    high = float(demand.visit_seconds.max())
+    high = float(demand.lengths[demand.which].max())
     at_high = asked(high)
     low, at_low = high, at_high
     while at_high > 0.0:

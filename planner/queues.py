@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import queueing
-from .program import Program, steps_per_second
+from .program import Program
 from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
@@ -146,7 +146,7 @@ def emptiest_links(program: Program, level: FloatArray) -> FloatArray:
     """float64[2, K]: how full the clients keep the servers' links at the least, at levels up to
     `level`: each at the option that asks the least of them."""
     slow = program.at_most(fullest_links(program))
-    often = steps_per_second(slow.steps(level))
+    often = slow.steps(level).often
     least = np.zeros_like(program.link_use)
     for k, mine in enumerate(program.on):
         for way in range(2):

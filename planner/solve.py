@@ -6,9 +6,11 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from ..catalog.files import content_hash
 from ..errors import FlexpError
 from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
@@ -67,6 +69,10 @@ class Task:
     order: tuple[int, ...]
     """Index in the fleet of each line of `clients`."""
     servers: Servers
+
+    @cached_property
+    def fleet_hash(self) -> str:
+        return content_hash(self.fleet)
 
     def builder(
         self, objectives: Sequence[Objective], curve: ValueCurve, margin: float = 1.0
@@ -213,7 +219,8 @@ def _first_that_fits(
             return choice
         bounds = bounds or choice.bounds
         plan = _with_results(_write_up(task, choice), objectives, bounds, task.fleet, wanted.curve)
-        broken = {label for label, _ in violations(plan, task.profiles, task.fleet, wanted.curve)}
+        wrong = violations(plan, task.profiles, task.fleet, wanted.curve, task.fleet_hash)
+        broken = {label for label, _ in wrong}
         if not broken:
             return plan
         if not several or not broken <= set(LABELS):
@@ -228,7 +235,7 @@ def _write_up(task: Task, choice: Choice) -> Plan:
     """Columns become devices, devices get machines, and everything is written down."""
     program = choice.program
     assigned = [
-        replace(run, client=task.order[run.client])
+        run._replace(client=task.order[run.client])
         for run in runs(program, choice.x, task.clients.count)
     ]
     loads = program.shares(choice.level)
@@ -238,7 +245,8 @@ def _write_up(task: Task, choice: Choice) -> Plan:
         taking_part, [int(program.variant[r.column]) for r in taking_part], task.menu, task.fleet
     )
     absent = [run for run in spread if run.kind < 0]
-    return write_up(task.profiles, task.fleet, task.menu, placed, absent, "optimized")
+    profiles, fleet = task.profiles, task.fleet
+    return write_up(profiles, fleet, task.menu, placed, absent, "optimized", task.fleet_hash)
 
 
 def _with_results(

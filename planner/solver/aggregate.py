@@ -26,9 +26,9 @@ class Block:
     """bool[n, O]: at least one for each client. What isn't allowed may hold any numbers."""
     counts: IntArray | None = None
     """int64[n]: for how many clients each line stands; one each where None."""
-    measures: FloatArray | None = None
-    """float64[M, n, O]: what else must not get worse by pruning, such as the seconds behind a cost
-    that has other parts."""
+    measures: FloatArray | Sequence[FloatArray] = ()
+    """M arrays, float64[n, O]: what else must not get worse by pruning, such as the seconds behind
+    a cost that has other parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class _Part:
 
 
 def _kept(block: Block, prune: bool) -> _Part:
-    full = [block.cost, *block.weights, *(() if block.measures is None else block.measures)]
+    full = [block.cost, *block.weights, *block.measures]
     kept = undominated(full[0], full[1:], block.allowed) if prune else block.allowed
     sizes = kept.sum(axis=1)
     if not sizes.all():

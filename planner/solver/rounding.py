@@ -113,8 +113,9 @@ def _repair(moves: _Moves, clock: Clock) -> bool:
         useful = np.flatnonzero(relief > 1e-12 * over.sum())
         if len(useful) == 0:
             return False
-        cost = np.maximum(moves.cost[useful], 0.0)
-        k = int(useful[np.lexsort((-relief[useful], cost / relief[useful]))[0]])
+        price = np.maximum(moves.cost[useful], 0.0) / relief[useful]
+        useful = useful[price == price.min()]
+        k = int(useful[np.argmax(relief[useful])])
         moves.apply(k, _enough(moves, k))
     return False
 
