@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
+import pytest
 from flexp.planner.boxes import Box, Boxes
 from flexp.planner.corners import Point
 from flexp.planner.fleet import ResolvedFleet
@@ -10,6 +14,7 @@ from flexp.planner.objective import parse_objective
 from flexp.planner.program import Program
 from flexp.planner.queues import settle
 from flexp.planner.solve import prepare
+from flexp.planner.solver.lagrangian import Lagrangian
 from flexp.planner.solver.problem import FloatArray, IntArray, Problem
 from flexp.planner.value import DEFAULT_CURVE
 from flexp.profiler.profile import Profile
@@ -63,6 +68,50 @@ def test_no_choice_asks_less(
     scale = 1 + np.abs(true)
     assert (at_least - _slack(box.lowest()) <= true + ROUNDING * scale).all()
     assert (drawn - _slack(box.drawn(reference, box.price(0))) <= true + ROUNDING * scale).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(case=random_fleets(max_clients=4), use=st.floats(0, 0.5), seed=st.integers(0, 2**32 - 1))
+def test_rows_without_a_price_say_nothing(
+    case: tuple[Profile, ResolvedFleet], use: float, seed: int
+) -> None:
+    """The Lagrangian of the rows that have a price is that of all."""
+    program, random = _program(*case), np.random.default_rng(seed)
+    box = Boxes(program).box(
+        Point(np.array([0.1]), _both(program, 0.0, 0.0)),
+        Point(np.array([1.0]), _both(program, use, use)),
+    )
+    full = box.lowest()
+    prices = random.random(len(full.caps)) * (random.random(len(full.caps)) < 0.4)
+    part = box.lowest(prices=prices)
+    assert part.rows == tuple(np.array(full.rows)[prices > 0])
+    found = Lagrangian(part)(prices[prices > 0]).bound
+    assert found == pytest.approx(Lagrangian(full)(prices).bound, rel=1e-9, abs=1e-9)
+    none = box.lowest(prices=np.zeros(0))
+    assert (none.rows, none.cost.tolist()) == ((), full.cost.tolist())
+
+
+def test_boxes_leave_no_cycles(profile: Profile, office: ResolvedFleet) -> None:
+    """Large fleets are planned without the search for garbage in cycles."""
+    task = prepare({profile.settings.batch: profile}, office)
+    program = task.builder(parse_objective("total"), DEFAULT_CURVE).build()
+    box = Boxes(program).box(
+        Point(np.array([0.1]), _both(program, 0.0, 0.0)),
+        Point(np.array([1.0]), _both(program, 0.5, 0.5)),
+    )
+    used = [
+        box.lowest(),
+        box.in_time,
+        box.round_seconds,
+        box.drawn(_pick(program, np.random.default_rng(0)), box.price(0)),
+    ]
+    gone = weakref.ref(box)
+    gc.disable()
+    try:
+        del box, used
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def _program(profile: Profile, fleet: ResolvedFleet) -> Program:

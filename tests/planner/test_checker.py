@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from flexp.catalog.files import content_hash
 from flexp.errors import PlanError
+from flexp.planner import checker, promise, solve
 from flexp.planner.checker import check, violations
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.plan import Plan
 from flexp.profiler.profile import Profile
+from pydantic import BaseModel
 
 from .conftest import device, fleet, link, minilm, planned
 
@@ -109,6 +111,29 @@ def test_every_tampered_field_is_caught(
         return
     with pytest.raises(PlanError, match=label):
         check(tampered, {16: profile}, office)
+
+
+def test_a_hash_that_is_known_is_compared(
+    profile: Profile, office: ResolvedFleet, office_plan: Plan
+) -> None:
+    for known, labels in ((content_hash(office), set()), ("d" * 64, {"C0_inputs"})):
+        found = violations(office_plan, {16: profile}, office, fleet_hash=known)
+        assert {label for label, _ in found} == labels
+
+
+def test_a_fleet_is_hashed_once(
+    profile: Profile, office: ResolvedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+
+    def counted(contract: BaseModel) -> str:
+        hashed.append(contract)
+        return content_hash(contract)
+
+    for module in (checker, promise, solve):
+        monkeypatch.setattr(module, "content_hash", counted)
+    planned(profile, office)
+    assert [one for one in hashed if isinstance(one, ResolvedFleet)] == [office]
 
 
 def test_every_field_of_a_plan_is_in_the_table(profile: Profile, office: ResolvedFleet) -> None:
