@@ -56,16 +56,18 @@ def runs(program: Program, x: IntArray, counts: IntArray) -> list[Run]:
     return sorted(found, key=lambda run: (run.client, run.first))
 
 
-def on_machines(program: Program, planned: Sequence[Run], loads: FloatArray) -> list[Run]:
+def on_machines(program: Program, planned: Sequence[Run], level: FloatArray) -> list[Run]:
     """Every run on a machine of its kind, as evenly as single devices allow.
 
-    `loads` is float64[R, N]: what one member of each column asks of its machine, as shares of the
-    machine's caps. Large loads are placed first, each where the fullest row stays lowest.
+    What a member of each column asks of its machine, as shares of the machine's caps, is that at
+    `level`, float64[K]. Large loads are placed first, each where the fullest row stays lowest.
     """
-    placed: list[Run] = [run for run in planned if run.kind < 0]
-    for kind, machines in enumerate(program.servers.count.tolist()):
-        mine = [run for run in planned if run.kind == kind]
-        placed += mine if machines == 1 else _spread(mine, machines, loads)
+    machines_of, placed = program.servers.count.tolist(), list(planned)
+    if max(machines_of) > 1:
+        loads = program.shares(level)
+        placed = [run for run in planned if run.kind < 0]
+        for kind, machines in enumerate(machines_of):
+            placed += _spread([run for run in planned if run.kind == kind], machines, loads)
     return sorted(placed, key=lambda run: (run.client, run.first))
 
 

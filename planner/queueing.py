@@ -44,6 +44,8 @@ ROUNDS = 200
 SETTLED = 1e-9
 FULL = 0.999
 """Utilisation of a link beyond which transfers don't slow down further in the formula."""
+NOTHING = -50.0
+"""Logarithm of what adds nothing to 1, divided by 1 - FULL or not."""
 NORMAL_95 = 1.6448536269514722
 """95th percentile of the standard normal distribution."""
 
@@ -203,7 +205,11 @@ def link_factor(share: FloatArray, utilisation: FloatArray) -> FloatArray:
     """
     fit = 1 / share
     filled = np.clip(utilisation, 0.0, FULL)
-    return 1 + filled ** (np.sqrt(2 * (fit + 1)) - 1) / (fit * (1 - filled))
+    power = np.sqrt(2 * (fit + 1)) - 1
+    fullest = float(np.max(filled, initial=math.ulp(0.0)))
+    noticed = np.broadcast_to(power * math.log(fullest) > NOTHING, np.broadcast(fit, filled).shape)
+    slower = np.power(filled, power, out=np.zeros(noticed.shape), where=noticed)
+    return 1 + slower / (fit * (1 - filled))
 
 
 def link_slope(share: FloatArray, utilisation: FloatArray) -> FloatArray:

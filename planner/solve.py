@@ -238,8 +238,7 @@ def _write_up(task: Task, choice: Choice) -> Plan:
         run._replace(client=task.order[run.client])
         for run in runs(program, choice.x, task.clients.count)
     ]
-    loads = program.shares(choice.level)
-    spread = on_machines(program, assigned, loads)
+    spread = on_machines(program, assigned, choice.level)
     taking_part = [run for run in spread if run.kind >= 0]
     placed = place(
         taking_part, [int(program.variant[r.column]) for r in taking_part], task.menu, task.fleet

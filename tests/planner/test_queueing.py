@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from flexp.planner.queueing import (
+    FULL,
     Demand,
     at_level,
     demand,
@@ -109,6 +110,21 @@ def test_a_message_that_could_fill_the_link_shares_it(
 ) -> None:
     found = link_factor(np.array([share]), np.array([utilisation]))
     assert found == pytest.approx([factor], rel=1e-6)
+
+
+@given(
+    share=st.lists(st.floats(-7, 0).map(lambda power: 10.0**power), min_size=5, max_size=5),
+    utilisation=st.lists(st.floats(0, 1.2), min_size=5, max_size=5),
+)
+def test_small_messages_are_those_of_the_formula(
+    share: list[float], utilisation: list[float]
+) -> None:
+    """Bit for bit, though powers that add nothing are not taken."""
+    fit, filled = 1 / np.array(share), np.clip(utilisation, 0.0, FULL)
+    powers = filled ** (np.sqrt(2 * (fit + 1)) - 1)
+    found = link_factor(np.array(share), np.array(utilisation))
+    assert link_factor(np.zeros(0), np.zeros(0)).tolist() == []
+    assert found.tolist() == (1 + powers / (fit * (1 - filled))).tolist()
 
 
 def fleet(clients: int, workers: int, load: float, seed: int) -> Workload:
