@@ -46,7 +46,9 @@ def edges(low: Point, high: Point) -> list[Edge]:
 
 
 def widest_level(low: Point, high: Point) -> Edge:
-    return 0, int((np.maximum(low.level, LOWEST * high.level) / high.level).argmin())
+    """A server where nobody waits, whose levels are 0 from end to end, comes last."""
+    first, last = np.maximum(low.level, LOWEST * high.level), high.level
+    return 0, int(np.divide(first, last, out=np.ones_like(last), where=last > 0).argmin())
 
 
 def flat(low: Point, high: Point, edge: Edge, at: Point) -> tuple[Point, Point]:
