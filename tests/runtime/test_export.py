@@ -6,9 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import safetensors.torch
@@ -108,6 +108,20 @@ json.dump(found, sys.stdout)
 """
 
 
+def alone(folders: Iterable[Path], tmp_path: Path) -> dict[str, Any]:
+    """Logits by folder, and the labels, in a process that can't import flexp."""
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FLEXP, *map(str, folders)],
+        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
 def test_transformers_alone_loads_and_predicts_the_same(
     tmp_path: Path, done: Callable[[str, str], Done]
 ) -> None:
@@ -116,15 +130,7 @@ def test_transformers_alone_loads_and_predicts_the_same(
         there = done(family, "aligned")
         folders[family] = tmp_path / family
         export_merged(load_merged(there.folder, "cy", None, no_progress), folders[family])
-    alone = subprocess.run(
-        [sys.executable, "-c", WITHOUT_FLEXP, *map(str, folders.values())],
-        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert alone.returncode == 0, alone.stderr
-    found = json.loads(alone.stdout)
+    found = alone(folders.values(), tmp_path)
     assert found["labels"] == {str(n): label for n, label in enumerate(text_data().classes)}
     for family, folder in folders.items():
         expected = done(family, "aligned").logits["cy"]

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +26,7 @@ from flexp.runtime.split import attach
 
 from .conftest import BLOCKS, HIDDEN, random_batch, small_config
 from .jobs import CLIENTS, assert_same_end, run, small_plan, weights, with_depths
-from .test_export import INPUTS, WITHOUT_FLEXP
+from .test_export import INPUTS, alone
 from .test_split import PlainRemote, trainable
 
 Checkpoint = Callable[[str], Path]
@@ -217,15 +213,7 @@ def test_transformers_alone_runs_it(tmp_path: Path, checkpoint: Checkpoint) -> N
             expected.append(merged.model(inputs))
         folders.append(tmp_path / "exported" / family)
         export_merged(merged, folders[-1])
-    alone = subprocess.run(
-        [sys.executable, "-c", WITHOUT_FLEXP, *map(str, folders)],
-        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert alone.returncode == 0, alone.stderr
-    found = json.loads(alone.stdout)
+    found = alone(folders, tmp_path)
     for folder, logits in zip(folders, expected, strict=True):
         torch.testing.assert_close(torch.tensor(found[str(folder)]), logits, rtol=1e-5, atol=1e-5)
 
