@@ -74,7 +74,7 @@ class Boxes:
         first, last = low.use.copy(), high.use.copy()
         for k, mine in enumerate(self.program.on):
             up, down = self.program.traffic[:, mine]
-            if (up <= 0).any() or (down <= 0).any():
+            if not len(up) or (up <= 0).any() or (down <= 0).any():
                 continue
             least, most = float((down / up).min()) * SHRINK, float((down / up).max()) / SHRINK
             first[1, k] = max(first[1, k], least * first[0, k])

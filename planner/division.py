@@ -27,12 +27,14 @@ Edge = tuple[int, int]
 def first_levels(
     level: FloatArray, lowest: FloatArray, highest: FloatArray
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """All levels from `lowest` to `highest` in boxes, one of them around `level`."""
+    """All levels from `lowest` to `highest` in boxes, one of them around `level`. Where the two are
+    equal, as on a server where nobody waits, that is a box too."""
     edges = [
         sorted({low, *np.clip([middle / SPREAD, middle * SPREAD], low, high).tolist(), high})
         for middle, low, high in zip(level.tolist(), lowest.tolist(), highest.tolist(), strict=True)
     ]
-    for spans in itertools.product(*(itertools.pairwise(edge) for edge in edges)):
+    sides = [list(itertools.pairwise(edge)) or [(edge[0], edge[0])] for edge in edges]
+    for spans in itertools.product(*sides):
         low, high = zip(*spans, strict=True)
         yield np.array(low), np.array(high)
 

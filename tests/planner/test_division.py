@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from flexp.planner.corners import Point
-from flexp.planner.division import cut, widest_level
+from flexp.planner.division import cut, first_levels, widest_level
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,13 @@ def test_the_widest_level_is_divided(low: list[float], high: list[float], kind: 
     halves = list(cut(ends[0], ends[1], edge))
     middle = halves[0][1].level[kind]
     assert low[kind] < middle == halves[1][0].level[kind] < high[kind]
+
+
+def test_the_first_boxes_hold_all_levels() -> None:
+    """Of a server where nobody waits too, whose levels are one."""
+    level, lowest, highest = np.array([[0.0, 0.02], [0.0, 0.001], [0.0, 0.5]])
+    boxes = list(first_levels(level, lowest, highest))
+    assert len(boxes) == 3
+    assert [(low[0], high[0]) for low, high in boxes] == [(0.0, 0.0)] * 3
+    assert [low[1] for low, _ in boxes] == [0.001, *(high[1] for _, high in boxes[:-1])]
+    assert boxes[-1][1][1] == 0.5

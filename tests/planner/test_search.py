@@ -94,6 +94,34 @@ def test_boxes_equal_brute_force_where_the_link_is_nearly_full(
     assert result.status == "optimal"
 
 
+@pytest.mark.parametrize("objective", ["total", "slowest"])
+@settings(max_examples=12, deadline=None)
+@given(case=random_fleets(max_clients=2), speed=st.floats(0.2, 3.0))
+def test_boxes_equal_brute_force_with_two_servers(
+    objective: str, case: tuple[Profile, ResolvedFleet], speed: float
+) -> None:
+    """Of which one is alone with a client, or unused: nobody waits there, whatever is chosen."""
+    profile, fleet = case
+    (first,) = fleet.servers
+    rate = speed * first.device.training_flops_per_second
+    machine = first.device.model_copy(update={"training_flops_per_second": rate})
+    second = first.model_copy(update={"name": "second", "device": machine})
+    fleet = fleet.model_copy(update={"servers": (first, second)})
+    (level,) = parse_objective(objective)
+    values = [
+        objective_value(level, plan, fleet, DEFAULT_CURVE) for plan in every_plan(profile, fleet)
+    ]
+    with mock.patch.object(search, "FEW_CHOICES", 0):
+        found = find_plan({profile.settings.batch: profile}, fleet, Wanted(objective=objective))
+    if isinstance(found, NoPlan):
+        assert values == []
+        return
+    (result,) = found.objectives
+    assert result.value <= min(values) * (1 + SAME)
+    assert result.bound <= min(values) + 1e-9
+    assert result.status == "optimal"
+
+
 def with_server_link(fleet: ResolvedFleet, bits_per_second: float) -> ResolvedFleet:
     """The same with another rate of the server's link, both ways."""
     (server,) = fleet.servers
