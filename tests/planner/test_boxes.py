@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,3 +174,14 @@ def _true(program: Program, there: Point, box: Box, chosen: IntArray) -> FloatAr
 
 def _both(program: Program, up: float, down: float) -> FloatArray:
     return np.array([[up], [down]]) * np.ones((2, len(program.servers)))
+
+
+def test_a_server_without_columns_leaves_its_link_as_it_is() -> None:
+    on = [np.array([True, True]), np.array([False, False])]
+    traffic = np.array([[1.0, 2.0], [2.0, 2.0]])
+    program: Any = SimpleNamespace(apart=np.zeros(2), on=on, traffic=traffic)
+    level = np.array([0.1, 0.0])
+    low, high = Point(level, np.zeros((2, 2))), Point(level, np.array([[0.5, 0.5], [0.6, 0.7]]))
+    first, last = Boxes(program).consistent(low, high)
+    assert first.use[:, 1].tolist() == [0.0, 0.0]
+    assert last.use[:, 1].tolist() == [0.5, 0.7]
