@@ -45,7 +45,8 @@ def export_adapter(
     from peft import LoraConfig
 
     every = {path: [pair] for path, pair in client.adapter.pairs.items()} | remote
-    pairs = {path: [p for p in own if isinstance(p, LoraPair)] for path, own in every.items()}
+    low_rank = {path: [p for p in own if isinstance(p, LoraPair)] for path, own in every.items()}
+    pairs = {path: summands for path, summands in low_rank.items() if summands}
     projections = [p for own in every.values() for p in own if isinstance(p, ProjectionPair)]
     tensors: dict[str, Tensor] = {}
     wide: dict[str, int] = {}
@@ -53,8 +54,6 @@ def export_adapter(
     if projections:
         _write(folder / PROJECTED, {"weight": ProjectionPair.summed(projections)})
     for path, summands in pairs.items():
-        if not summands:
-            continue
         full = f"{client.stack}.{path}"
         key = f"{PREFIX}{full}"
         tensors[f"{key}.lora_A.weight"] = torch.cat([pair.A.detach() for pair in summands])
@@ -65,7 +64,7 @@ def export_adapter(
     config = LoraConfig(
         r=rank,
         lora_alpha=int(SCALE * rank),
-        target_modules=sorted({path.rpartition(".")[2] for path, own in pairs.items() if own}),
+        target_modules=sorted({path.rpartition(".")[2] for path in pairs}),
         rank_pattern=wide,
         alpha_pattern={path: SCALE * width for path, width in wide.items()},
         fan_in_fan_out=_has_conv1d(client.model.backbone),
