@@ -12,8 +12,10 @@ READY := .venv/ready
 quickstart: $(READY)
 	$(BIN)/flexp quickstart
 
+# A core for each process, and one thread in it: more of either only wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" \
+		-n logical --maxprocesses 8 --dist worksteal
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
