@@ -14,6 +14,7 @@ from .queues import filled, holds
 from .solver.clock import Clock
 from .solver.core import PROVEN_GAP
 from .solver.problem import FloatArray, IntArray
+from .trial import try_choices
 
 GAP = 0.8 * PROVEN_GAP
 """The search goes on to this."""
@@ -23,6 +24,8 @@ NEAR = 0.02
 to look."""
 MOST = 2.0
 """No row's cap is divided by more at once."""
+CLOSE = 1e-6
+"""What differs by less is worth a closer look."""
 ROWS_OF_STEPS = (C5_COMPUTE, C6_UP, C6_DOWN)
 """What a choice asks of these rises as its queues and links empty."""
 
@@ -40,6 +43,7 @@ class Best:
         self.own, self.level = program, np.zeros(len(program.servers))
         self.value = math.inf
         self.gap = GAP
+        self._tried = set[bytes]()
 
     @property
     def target(self) -> float:
@@ -57,9 +61,25 @@ class Best:
         """A choice, of some columns of the program where these are given. Where it would be the
         best if it kept the limits, what it asks of the rows, as shares of their caps."""
         program = self.program if columns is None else self.program.only(columns)
+        self._tried.add(_key(x, columns))
         own, level = with_own_traffic(program, x)
         asked, keeps = self._keep(own, x, level, columns)
         return asked if not keeps and self.goal.value(own, x, level) < self.target else None
+
+    def offer_all(self, counts: IntArray, columns: IntArray | None = None) -> None:
+        """As `offer` does each, int64[M, N]; those that may be better are looked at closely."""
+        program = self.program if columns is None else self.program.only(columns)
+        trial = try_choices(program, counts)
+        value = np.where(trial.settled, self.goal.values(program, trial), -math.inf)
+        fits = (trial.filled <= 1 + CLOSE) | ~trial.settled
+        self._tried.update(_key(x, columns) for x in counts)
+        for i in np.argsort(value, kind="stable"):
+            if fits[i] and value[i] <= self.value + CLOSE * abs(self.value):
+                self.offer(counts[i], columns)
+
+    def tried(self, x: IntArray, columns: IntArray) -> bool:
+        """Whether a choice was offered before."""
+        return _key(x, columns) in self._tried
 
     def margins(self, asked: FloatArray) -> FloatArray:
         """float64[R]: by what to divide the caps of rows, so that the next choice asks no more than
@@ -112,3 +132,8 @@ class Best:
                 self.x, self.own, self.level, self.value = x, own, level, value
                 self.on_change()
         return asked, keeps
+
+
+def _key(x: IntArray, columns: IntArray | None) -> bytes:
+    used = np.flatnonzero(x)
+    return (used if columns is None else columns[used]).tobytes() + x[used].tobytes()

@@ -141,7 +141,7 @@ class Box:
     def wide(self) -> bool:
         """Whether the levels are too far apart for lines between them."""
         low, high = self.low.level, self.high.level
-        return bool(((high > WIDE * low) | (low <= 0)).any())
+        return bool((high > WIDE * low).any())
 
     @property
     def linked(self) -> bool:
@@ -226,7 +226,8 @@ class Box:
 
     def _rows(self, bounds: Bounds | _Edges, wanted: Iterator[bool]) -> Iterator[_Row]:
         """Besides the limits, a choice fills its own queues and links: at least to the low edge,
-        and at most to the high one. Of each row in turn, `wanted` says whether to give it."""
+        and at most to the high one; but at the level 0 a queue needn't be full. Of each row in
+        turn, `wanted` says whether to give it."""
         program = self.fast
         for row in program.rows:
             cap, machines = program.cap(row), float(program.servers.count[row.kind])
@@ -240,6 +241,8 @@ class Box:
             if row.label in (C5_QUEUE, *WAY) and next(wanted, False):
                 reached = Row(f"{row.label}_reached", row.kind).name
                 above = program.asked(row, bounds.share_most, bounds.often_most)
+                if edge is None and self.low.level[row.kind] == 0:
+                    caps = 0.0, 0.0
                 yield _Row(reached, -above, math.inf, (-caps[0], -caps[1]), edge)
 
     @cached_property

@@ -14,11 +14,11 @@ import numpy as np
 from .best import Best
 from .boxes import Box, Boxes
 from .corners import Point
-from .division import Edge, cut, edges, flat, widest_level
+from .division import Edge, above_rest, cut, edges, flat, widest_level
 from .goal import Goal
 from .outlook import Outlook
+from .queues import least_wait
 from .solver.clock import Clock
-from .solver.problem import IntArray
 
 REPAIRS = 4
 MOST_OVER = 3e-3
@@ -27,6 +27,12 @@ FAR = 1e-2
 """Of the value: what is left to the target while choices at given levels are better than none."""
 OVER = 1.5
 """Times what a choice asks too much is kept free for the next one."""
+FEW = 200
+"""So few choices are tried one by one, rather than dividing their box."""
+FEW_ENTRIES = 10_000
+"""Or fewer, so that they have no more groups together."""
+LISTED = 3
+"""Times as many are listed, as some may have been tried before."""
 READY = 0.3
 """Of what is left to the target: what the width of a box may cost its bound where its integer
 program is to be solved."""
@@ -60,7 +66,6 @@ class Branching:
         self.goal, self.best, self.clock, self.on_bound = goal, best, clock, on_bound
         self._heap: list[_Open] = []
         self._ties = itertools.count()
-        self._tried = set[bytes]()
         self._closed = math.inf
         """The least bound of a box that is closed."""
 
@@ -108,10 +113,24 @@ class Branching:
                     self._closed = min(self._closed, target)
                     return
                 drawn, bound = (box, closer), max(bound, closer.bound)
-        if bound >= target:
-            self._closed = min(self._closed, target)
+        if bound >= target or self._try_all(*(drawn or (box, outlook))):
+            self._closed = min(self._closed, target, self.best.value)
             return
         heapq.heappush(self._heap, _Open(bound, next(self._ties), Part(boxes, low, high), drawn))
+
+    def _try_all(self, box: Box, outlook: Outlook) -> bool:
+        """Whether each choice of a box that may be better has been tried."""
+        best, columns = self.best, box.boxes.columns
+        few = min(FEW, FEW_ENTRIES // box.fast.static.groups)
+        listed = outlook.listed(best.target, LISTED * few) if few else None
+        if listed is None:
+            return False
+        new = [x for x in listed if not best.tried(x, columns)]
+        if len(new) > few:
+            return False
+        if new:
+            best.offer_all(np.array(new), columns)
+        return True
 
     def _better(self, box: Box, outlook: Outlook) -> float:
         """A bound from the integer program of a box. What it finds is offered; where that asks too
@@ -120,7 +139,7 @@ class Branching:
         x, bound = self.goal.better(box, outlook, best.target)
         first, margins = x, np.array(1.0)
         for _ in range(REPAIRS):
-            if x is None or self._seen(x, columns):
+            if x is None or best.tried(x, columns):
                 break
             asked = best.offer(x, columns)
             if asked is None:
@@ -145,6 +164,11 @@ class Branching:
         boxes, low, high = this.part
         if this.drawn is None:
             edge = widest_level(low, high)
+            if low.level[edge[1]] == 0:
+                least = least_wait(boxes.program, edge[1], float(high.level[edge[1]]))
+                for first, last in above_rest(low, high, edge, least):
+                    yield Part(boxes, first, last)
+                return
         else:
             box, outlook = this.drawn
             target = self.best.target
@@ -165,10 +189,3 @@ class Branching:
             return self.goal.bound_at(slice_, outlook, target)
 
         return max(found, key=without) if len(found) > 1 else found[0]
-
-    def _seen(self, x: IntArray, columns: IntArray) -> bool:
-        """Whether a choice was tried before."""
-        key = columns[np.flatnonzero(x)].tobytes() + x[x > 0].tobytes()
-        known = key in self._tried
-        self._tried.add(key)
-        return known

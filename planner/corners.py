@@ -59,12 +59,15 @@ def corners(dimensions: int) -> FloatArray:
 
 def at_corners(low: Point, high: Point, fast: Program, slow: Program) -> Bounds:
     """float64[C, N] in the order of `corners`: of the level and both directions of the link, or of
-    the level alone where `fast` is `slow`. Of all servers the same corner. Levels are above 0.
+    the level alone where `fast` is `slow`. Of all servers the same corner. Where a level is 0, it
+    is at both ends.
 
     Steps are elsewhere no longer than in `fast` and no shorter than in `slow`, at their own ends.
     """
     found = np.zeros((5, 2 if fast is slow else 8, len(fast.apart)))
     for k, mine in enumerate(fast.on):
+        if not mine.any():
+            continue
         span = float(low.level[k]), float(high.level[k])
         workers = int(fast.servers.accelerators[k])
         if fast is slow:

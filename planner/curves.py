@@ -46,10 +46,12 @@ class Lines:
 
 
 def lines(demand: Demand, low: float, high: float, workers: int) -> Lines:
-    """`low` > 0."""
+    """`low` > 0, or both 0."""
     levels, own = np.array([[low], [high]]), demand.server_seconds / workers
     middle = (low + high) / 2
     unloaded = demand.elsewhere_seconds + demand.server_seconds
+    if high == 0:
+        return _at_rest(unloaded, own)
     longest = unloaded + demand.visits * levels
     longest_there = unloaded + demand.visits * middle
     waiting = demand.visits * levels / longest
@@ -73,3 +75,10 @@ def lines(demand: Demand, low: float, high: float, workers: int) -> Lines:
         room_most=filled_most - own * waiting,
         smooth=at_level(demand, low, workers).share < 1,
     )
+
+
+def _at_rest(unloaded: FloatArray, own: FloatArray) -> Lines:
+    """At the level 0, where nobody waits and everyone's share is 1."""
+    seconds = np.stack([unloaded, unloaded])
+    room = np.where(own > 0, own, 1.0) * np.ones_like(seconds)
+    return Lines(seconds, seconds, room, room, np.ones(len(unloaded), dtype=bool))

@@ -69,6 +69,14 @@ def cut(low: Point, high: Point, edge: Edge) -> Iterator[tuple[Point, Point]]:
     yield _with(low, edge, middle), high
 
 
+def above_rest(low: Point, high: Point, edge: Edge, least: float) -> Iterator[tuple[Point, Point]]:
+    """A box whose level begins at 0, in two: 0 itself, and what is no less than `least`, below
+    which there is nothing else."""
+    yield low, _with(high, edge, 0.0)
+    if least < float(high.coordinates[edge]):
+        yield _with(low, edge, least), high
+
+
 def _with(point: Point, edge: Edge, where: float) -> Point:
     coordinates = point.coordinates
     coordinates[edge] = where

@@ -19,6 +19,7 @@ from .solver.multipliers import maximise
 from .solver.problem import BoolArray, FloatArray, IntArray
 from .solver.solve import Infeasible, minimise
 from .solver.whole_units import lower_caps
+from .trial import Trial
 
 FIND_GAP = 3e-4
 """To which a program at given levels is solved: what is found is about the best for others."""
@@ -32,6 +33,9 @@ REFERENCES = 2
 class Goal(Protocol):
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         """Of a choice at its own levels and traffic."""
+
+    def values(self, program: Program, trial: Trial) -> FloatArray:
+        """float64[M]: of each choice."""
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         """About the best choice of the program at `level`, with each row's cap times its margin."""
@@ -144,6 +148,12 @@ class Sum(Priced):
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         used = np.flatnonzero(x)
         return math.fsum((program.cost(self.objective, level)[used] * x[used]).tolist())
+
+    def values(self, program: Program, trial: Trial) -> FloatArray:
+        rate, fixed = (
+            table[self.objective, trial.column] for table in (program.per_second, program.fixed)
+        )
+        return trial.sums((rate * trial.seconds + fixed) * trial.members)
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level, self.objective)

@@ -20,6 +20,7 @@ from .solver.multipliers import infeasibility
 from .solver.problem import FloatArray, IntArray, Problem
 from .solver.solve import Infeasible, minimise
 from .solver.whole_units import lower_caps
+from .trial import Trial
 
 ROUNDING = 1e-9
 """Of what a combination allows: a choice that asks just that is one."""
@@ -35,6 +36,9 @@ class AnyChoice:
 
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         return 0.0
+
+    def values(self, program: Program, trial: Trial) -> FloatArray:
+        return np.zeros(len(trial.filled))
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level)

@@ -17,6 +17,7 @@ from .solver.problem import BoolArray, FloatArray, IntArray
 from .solver.slowest import Slowest as Solved
 from .solver.slowest import minimise_slowest
 from .solver.solve import Infeasible
+from .trial import Trial
 
 
 class Slowest(Priced):
@@ -33,6 +34,11 @@ class Slowest(Priced):
 
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         return float(program.round_seconds(level)[x > 0].max())
+
+    def values(self, program: Program, trial: Trial) -> FloatArray:
+        longest = np.zeros(len(trial.filled))
+        np.maximum.at(longest, trial.choice, program.rounds[trial.column] * trial.seconds)
+        return longest
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level)

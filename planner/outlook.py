@@ -18,6 +18,7 @@ from .boxes import Box
 from .corners import Point
 from .queues import Kept
 from .solver.lagrangian import Evaluation, Lagrangian
+from .solver.listing import list_choices
 from .solver.problem import BoolArray, FloatArray, IntArray
 
 ROUNDING = 1e-9
@@ -59,6 +60,17 @@ class Outlook:
         found = np.zeros(self.program.total, dtype=bool)
         found[self.program.columns] = self.reduced <= self.room(target)
         return found[: len(found) - places]
+
+    def listed(self, target: float, most: int) -> IntArray | None:
+        """int64[M, N]: the choices of the box's program that may be better; None where there are
+        more than `most`."""
+        problem = self.program.problem
+        found = list_choices(problem, self.reduced, self.room(target), most)
+        if found is None:
+            return None
+        counts = np.zeros((len(found), self.program.total), dtype=np.int64)
+        counts[:, self.program.columns] = found
+        return counts[:, : self.program.total - 2 * problem.divisible]
 
     def narrowed(self, box: Box, target: float) -> tuple[Point, Point]:
         """The ends of the part of the box where better choices are."""

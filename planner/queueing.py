@@ -95,9 +95,9 @@ class Steps:
     """float64[N], 0 to 1: h, what one client takes of the level. Falls with the level."""
 
 
-def at_level(demand: Demand, level_seconds: float, workers: int) -> Steps:
+def at_level(demand: Demand, level_seconds: float | FloatArray, workers: int) -> Steps:
     """Steps while a visit from outside would wait `level_seconds` at a server with `workers`
-    accelerators."""
+    accelerators; float64[N] where it is another server for each, and then L = N lengths."""
     asked, alone = demand.server_seconds, demand.elsewhere_seconds + demand.server_seconds
     waited = demand.visits * level_seconds
     longest = alone + waited
@@ -113,7 +113,7 @@ def utilisation_at(demand: Demand, level_seconds: float, workers: int) -> FloatA
 
 
 def _utilisation(
-    demand: Demand, longest: FloatArray, level_seconds: float, workers: int
+    demand: Demand, longest: FloatArray, level_seconds: float | FloatArray, workers: int
 ) -> FloatArray:
     """`longest`: T' of the module's docstring, float64[N]."""
     open_half = (_open_utilisation(level_seconds, demand.lengths, workers) / 2)[demand.which]
@@ -129,7 +129,9 @@ def _share(asked: FloatArray, offered: FloatArray) -> FloatArray:
     return share
 
 
-def _open_utilisation(level_seconds: float, visit_seconds: FloatArray, workers: int) -> FloatArray:
+def _open_utilisation(
+    level_seconds: float | FloatArray, visit_seconds: FloatArray, workers: int
+) -> FloatArray:
     """float64[N]: r of the module's docstring, straight between the points of a table: r is
     concave, and so are such lines."""
     waits, utilisation = _open_queue(workers)
@@ -149,51 +151,61 @@ def _open_queue(workers: int) -> tuple[FloatArray, FloatArray]:
 
 
 def steady_level(demand: Demand, counts: IntArray, workers: int) -> float:
-    """The least level, in seconds, that the server keeps with `counts` clients of each kind.
+    """The least level, in seconds, that the server keeps with `counts` clients of each kind."""
+    fleet = np.zeros(len(counts), dtype=np.int64)
+    return float(steady_levels(demand, counts.astype(float), fleet, 1, workers)[0])
+
+
+def steady_levels(
+    demand: Demand, members: FloatArray, fleet: IntArray, fleets: int, workers: int
+) -> FloatArray:
+    """float64[M]: the same of several fleets, each with a server of its own; `fleet`, int64[N],
+    says to which the members, float64[N], belong. Of more than one, demands have L = N lengths.
 
     Shares fall about as a power of the level, so the level is looked for on logarithmic scales.
     """
 
-    def asked(level: float) -> float:
+    def asked(level: FloatArray) -> FloatArray:
         """log Σ h: falls with the level, and is 0 at the steady one."""
-        return math.log(float(counts @ at_level(demand, level, workers).share) or math.ulp(0.0))
+        share = at_level(demand, level[fleet] if fleets > 1 else level, workers).share
+        return np.log(np.maximum(np.bincount(fleet, members * share, fleets), math.ulp(0.0)))
 
-    if asked(0.0) <= 0.0:
-        return 0.0
-    high = float(demand.lengths[demand.which].max())
+    somebody = waiting = asked(np.zeros(fleets)) > 0
+    if not waiting.any():
+        return np.zeros(fleets)
+    high = np.where(waiting, 0.0, 1.0)
+    np.maximum.at(high, fleet, demand.lengths[demand.which])
     at_high = asked(high)
     low, at_low = high, at_high
-    while at_high > 0.0:
-        low, at_low = high, at_high
-        high *= math.exp(max(0.1, 2 * at_high))
-        at_high = asked(high)
-    while at_low <= 0.0:
-        high, at_high = low, at_low
-        low *= math.exp(max(-20.0, min(-0.1, 2 * at_low)))
-        at_low = asked(low)
-    halve = False
-    while high - low > LEVEL_TOLERANCE * high:
-        width = math.log(high / low)
-        step = width / 2 if halve else _crossing(width, at_low, at_high)
-        middle = low * math.exp(step)
-        if not low < middle < high:
-            break
+    while (rising := waiting & (at_high > 0)).any():
+        low, at_low = np.where(rising, (high, at_high), (low, at_low))
+        high = np.where(rising, high * np.exp(np.maximum(0.1, 2 * at_high)), high)
+        at_high = np.where(rising, asked(high), at_high)
+    while (falling := waiting & (at_low <= 0)).any():
+        high, at_high = np.where(falling, (low, at_low), (high, at_high))
+        low = np.where(falling, low * np.exp(np.clip(2 * at_low, -20.0, -0.1)), low)
+        at_low = np.where(falling, asked(low), at_low)
+    halve = np.zeros(fleets, dtype=bool)
+    while (waiting := waiting & (high - low > LEVEL_TOLERANCE * high)).any():
+        width = np.log(high / low)
+        middle = low * np.exp(np.where(halve, width / 2, _crossing(width, at_low, at_high)))
+        waiting = waiting & (low < middle) & (middle < high)
         at_middle = asked(middle)
-        if at_middle > 0.0:
-            low, at_low = middle, at_middle
-        else:
-            high, at_high = middle, at_middle
-        halve = not halve and math.log(high / low) > width / 2
-    return high
+        up, down = waiting & (at_middle > 0), waiting & (at_middle <= 0)
+        low, at_low = np.where(up, (middle, at_middle), (low, at_low))
+        high, at_high = np.where(down, (middle, at_middle), (high, at_high))
+        halve = ~halve & (np.log(high / low) > width / 2)
+    return np.where(somebody, high, 0.0)
 
 
-def _crossing(width: float, at_start: float, at_end: float) -> float:
+def _crossing(width: FloatArray, at_start: FloatArray, at_end: FloatArray) -> FloatArray:
     """Where the straight line from `at_start` > 0 to `at_end` <= 0 at `width` crosses 0, and a
     little beyond, so that the nearer end is not the one that moves again and again."""
-    crossing = width * at_start / (at_start - at_end)
-    beyond = max(0.3 * LEVEL_TOLERANCE, 1e-3 * min(crossing, width - crossing))
-    crossing += beyond if crossing < width / 2 else -beyond
-    return min(max(crossing, 0.1 * LEVEL_TOLERANCE), width - 0.1 * LEVEL_TOLERANCE)
+    slope = at_start - at_end
+    crossing = np.divide(width * at_start, slope, out=width / 2, where=slope > 0)
+    beyond = np.maximum(0.3 * LEVEL_TOLERANCE, 1e-3 * np.minimum(crossing, width - crossing))
+    crossing = crossing + np.where(crossing < width / 2, beyond, -beyond)
+    return np.clip(crossing, 0.1 * LEVEL_TOLERANCE, width - 0.1 * LEVEL_TOLERANCE)
 
 
 def link_factor(share: FloatArray, utilisation: FloatArray) -> FloatArray:

@@ -123,6 +123,25 @@ def reachable(program: Program, level: FloatArray) -> tuple[FloatArray, FloatArr
     return low, high
 
 
+def least_wait(program: Program, kind: int, high: float) -> float:
+    """A level up to `high` below which no choice has its own at a kind of server, but for 0. Where
+    somebody waits, there are more members than machines, and the least shares of so many are no
+    more than there is."""
+    slow, machines = program.at_most(fullest_links(program)), float(program.servers.count[kind])
+    level, needed = high, math.floor(machines) + 1
+    while program.static.members >= needed:
+        share = slow.steps(np.full(len(program.servers), level)).share
+        share = np.where(program.on[kind], share, np.inf)
+        least = np.minimum.reduceat(share, program.static.offsets[:-1])
+        order = np.argsort(least)
+        counts, least = program.static.counts[order], least[order]
+        members = np.clip(needed - (np.cumsum(counts) - counts), 0, counts)
+        if least[members > 0] @ members[members > 0] > machines * (1 + SLACK):
+            break
+        level /= 2
+    return level
+
+
 def fullest_links(program: Program) -> FloatArray:
     """float64[2, K]: how full the clients can keep the servers' links at the most, where that is
     less than the policy allows."""

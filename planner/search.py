@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .best import Best
 from .boxes import Boxes
 from .branching import Branching, Part
@@ -51,8 +53,7 @@ class Search:
         nor a proof that there is none."""
         best, program = self.best, self.program
         if choices(program.static) <= FEW_CHOICES:
-            for choice in all_choices(program.static):
-                best.offer(choice)
+            best.offer_all(np.array(list(all_choices(program.static))))
             self._raise(best.value)
             return None if best.x is not None else self._refusal()
         middle = start if best.x is None else best.level

@@ -245,5 +245,5 @@ def best_below(
     matter = (reduced <= below - at.bound) | ~problem.whole
     columns = np.union1d(np.flatnonzero(matter), at.chosen)
     core = Core(Search(problem, below), columns, reduced, below - at.bound)
-    found, bound, _ = core.solve(gap / abs(below), clock, below=below)
+    found, bound, _ = core.solve(gap / abs(below) if below else gap, clock, below=below)
     return found, at.bound if bound is None else min(bound, below)

@@ -18,6 +18,8 @@ from .problem import FloatArray
 
 TOLERANCE = 1e-9
 POLL_SECONDS = 0.02
+MISSED = 1e-6
+"""By which a solution is not the one of the value that is said."""
 FEASIBLE = 2
 """HiGHS's kSolutionStatusFeasible."""
 
@@ -74,6 +76,12 @@ class StoppableHiGHS(QuietHiGHS):
             solution = highspy.HighsSolution()
             solution.col_value = list(self._start)
             model.setSolution(solution)
+        self._run(model)
+        if self._start is not None and _returned_its_start(model):
+            model.clearSolver()
+            self._run(model)
+
+    def _run(self, model: Any) -> None:
         model.HandleUserInterrupt = True
         worker = threading.Thread(target=model.run, daemon=True)
         worker.start()
@@ -86,6 +94,16 @@ class StoppableHiGHS(QuietHiGHS):
             self._clock.stop()
             model.cancelSolve()
             worker.join()
+
+
+def _returned_its_start(model: Any) -> bool:
+    """Where nothing is left after presolving, HiGHS 1.16 has the optimum's value, but as its
+    solution the start."""
+    info = model.getInfo()
+    if info.primal_solution_status != FEASIBLE:
+        return False
+    value, cost = info.objective_function_value, np.array(model.getLp().col_cost_)
+    return bool(cost @ model.getSolution().col_value - value > MISSED * max(1.0, abs(value)))
 
 
 def solution_of(lp: Any, variables: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.int64]] | None:

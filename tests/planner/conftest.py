@@ -133,6 +133,15 @@ def depths(plan: Plan) -> dict[str, int]:
     return {name: client.depth for client in plan.clients for name in client.members}
 
 
+def with_second_server(made: ResolvedFleet, speed: float) -> ResolvedFleet:
+    """The same with another server, so many times as fast."""
+    (first,) = made.servers
+    rate = speed * first.device.training_flops_per_second
+    machine = first.device.model_copy(update={"training_flops_per_second": rate})
+    second = first.model_copy(update={"name": "second", "device": machine})
+    return made.model_copy(update={"servers": (first, second)})
+
+
 @pytest.fixture(scope="session")
 def profile() -> Profile:
     return minilm()

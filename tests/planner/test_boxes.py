@@ -12,9 +12,10 @@ import pytest
 from flexp.planner.boxes import Box, Boxes
 from flexp.planner.corners import Point
 from flexp.planner.fleet import ResolvedFleet
+from flexp.planner.links import with_own_traffic
 from flexp.planner.objective import parse_objective
 from flexp.planner.program import Program
-from flexp.planner.queues import settle
+from flexp.planner.queues import fullest_links, holds, least_wait, settle
 from flexp.planner.solve import prepare
 from flexp.planner.solver.lagrangian import Lagrangian
 from flexp.planner.solver.problem import FloatArray, IntArray, Problem
@@ -23,7 +24,7 @@ from flexp.profiler.profile import Profile
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from .conftest import random_fleets
+from .conftest import random_fleets, with_second_server
 
 ROUNDING = 1e-9
 PLACE = st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
@@ -91,6 +92,61 @@ def test_rows_without_a_price_say_nothing(
     assert found == pytest.approx(Lagrangian(full)(prices).bound, rel=1e-9, abs=1e-9)
     none = box.lowest(prices=np.zeros(0))
     assert (none.rows, none.cost.tolist()) == ((), full.cost.tolist())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    case=random_fleets(max_clients=3),
+    speed=st.floats(0.2, 3.0),
+    wider=st.sampled_from([1.0, 1.3, 1.9]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_nobody_has_to_wait(
+    case: tuple[Profile, ResolvedFleet], speed: float, wider: float, seed: int
+) -> None:
+    """A box around a choice's own levels and links holds it, at levels of 0 too: of a server with
+    one client, or with none."""
+    profile, fleet = case
+    random = np.random.default_rng(seed)
+    program = _program(profile, with_second_server(fleet, speed))
+    for _ in range(10):
+        x = _members(program, _pick(program, random))
+        own, level = with_own_traffic(program, x)
+        if level.min() == 0 and holds(own, x, level):
+            break
+    else:
+        assume(False)
+    there = Point(level, own.link_use).coordinates
+    low, high = (
+        Point(level / wider, own.link_use / wider),
+        Point(level * wider, own.link_use * wider),
+    )
+    box = Boxes(program).box(low, high)
+    span = high.coordinates - low.coordinates
+    place = np.divide(there - low.coordinates, span, out=np.zeros_like(span), where=span > 0)
+    drawn = box.drawn(_pick(program, random), box.price(0))
+    shares = place[: 3 if box.linked else 1].T.ravel()
+    ends = np.column_stack([1 - shares, shares]).ravel()
+    cost = own.cost(0, level) @ x
+    for problem, full in ((box.lowest(), x), (drawn, np.append(x, ends))):
+        assert problem.cost @ full <= cost * (1 + ROUNDING)
+        over = problem.weights @ full - problem.caps
+        assert (over <= 1e-6 * (1 + np.abs(problem.caps))).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=random_fleets(max_clients=4), speed=st.floats(0.2, 3.0), seed=st.integers(0, 2**32 - 1))
+def test_whoever_waits_waits_as_long(
+    case: tuple[Profile, ResolvedFleet], speed: float, seed: int
+) -> None:
+    profile, fleet = case
+    program = _program(profile, with_second_server(fleet, speed))
+    x = _members(program, _pick(program, np.random.default_rng(seed)))
+    own, level = with_own_traffic(program, x)
+    assume((own.link_use <= fullest_links(program)).all())
+    for k in np.flatnonzero(level):
+        most = float(program.most_level[k])
+        assert 0 < least_wait(program, int(k), most) <= level[k] <= most
 
 
 def test_boxes_leave_no_cycles(profile: Profile, office: ResolvedFleet) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from flexp.planner.corners import Point
-from flexp.planner.division import cut, first_levels, widest_level
+from flexp.planner.division import above_rest, cut, first_levels, widest_level
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,14 @@ def test_the_first_boxes_hold_all_levels() -> None:
     assert [(low[0], high[0]) for low, high in boxes] == [(0.0, 0.0)] * 3
     assert [low[1] for low, _ in boxes] == [0.001, *(high[1] for _, high in boxes[:-1])]
     assert boxes[-1][1][1] == 0.5
+
+
+def test_rest_is_apart() -> None:
+    """Between 0 and the least wait there is nothing."""
+    low, high = (Point(np.array([0.1, end]), np.zeros((2, 2))) for end in (0.0, 0.3))
+    (_, rest), (waiting, last) = above_rest(low, high, (0, 1), 0.02)
+    assert rest.level.tolist() == [0.1, 0.0]
+    assert waiting.level.tolist() == [0.1, 0.02]
+    assert last.level.tolist() == high.level.tolist()
+    ((_, rest),) = above_rest(low, high, (0, 1), 0.3)
+    assert rest.level.tolist() == [0.1, 0.0]

@@ -6,24 +6,33 @@ import itertools
 import math
 from unittest import mock
 
+import numpy as np
 import pytest
 from flexp.errors import FlexpError, InfeasibleError
-from flexp.planner import search
+from flexp.planner import branching, search
 from flexp.planner.assign import Run
+from flexp.planner.best import Best
 from flexp.planner.checker import violations
 from flexp.planner.fleet import ResolvedFleet
+from flexp.planner.goal import Sum
+from flexp.planner.goal_slowest import Slowest
+from flexp.planner.links import with_own_traffic
 from flexp.planner.menu import make_menu
 from flexp.planner.objective import parse_objective
 from flexp.planner.objective_value import objective_value
 from flexp.planner.plan import Plan
 from flexp.planner.promise import Deepest, place, write_up
-from flexp.planner.solve import NoPlan, Wanted, find_plan
+from flexp.planner.queues import holds
+from flexp.planner.solve import NoPlan, Wanted, find_plan, prepare
+from flexp.planner.solver.clock import endless
+from flexp.planner.solver.confirm import all_choices
 from flexp.planner.value import DEFAULT_CURVE
 from flexp.profiler.profile import Profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .conftest import planned, random_fleets
+from .conftest import device, link, planned, random_fleets, with_second_server
+from .conftest import fleet as fleet_of
 
 SAME = 1.1e-4
 
@@ -83,7 +92,7 @@ def test_boxes_equal_brute_force_where_the_link_is_nearly_full(
     values = [
         objective_value(level, plan, fleet, DEFAULT_CURVE) for plan in every_plan(profile, fleet)
     ]
-    with mock.patch.object(search, "FEW_CHOICES", 0):
+    with mock.patch.object(search, "FEW_CHOICES", 0), mock.patch.object(branching, "FEW", 0):
         found = find_plan({profile.settings.batch: profile}, fleet, Wanted(objective=objective))
     if isinstance(found, NoPlan):
         assert values == []
@@ -101,19 +110,16 @@ def test_what_boxes_say_of_two_servers_is_true(
     objective: str, case: tuple[Profile, ResolvedFleet], speed: float
 ) -> None:
     """One of them may be alone with a client, or without an option that is worth it: nobody waits
-    there, and a proof over all its levels is one over a single level."""
+    there, and a proof over all its levels is one over a single level. Boxes alone may find no proof
+    in the time."""
     profile, fleet = case
-    (first,) = fleet.servers
-    rate = speed * first.device.training_flops_per_second
-    machine = first.device.model_copy(update={"training_flops_per_second": rate})
-    second = first.model_copy(update={"name": "second", "device": machine})
-    fleet = fleet.model_copy(update={"servers": (first, second)})
+    fleet = with_second_server(fleet, speed)
     (level,) = parse_objective(objective)
     values = [
         objective_value(level, plan, fleet, DEFAULT_CURVE) for plan in every_plan(profile, fleet)
     ]
     wanted = Wanted(objective=objective, time_limit_seconds=2)
-    with mock.patch.object(search, "FEW_CHOICES", 0):
+    with mock.patch.object(search, "FEW_CHOICES", 0), mock.patch.object(branching, "FEW", 0):
         try:
             found = find_plan({profile.settings.batch: profile}, fleet, wanted)
         except FlexpError as error:
@@ -126,6 +132,69 @@ def test_what_boxes_say_of_two_servers_is_true(
     assert result.bound <= min(values) + 1e-9
     if result.status == "optimal":
         assert result.value <= min(values) * (1 + SAME)
+
+
+@pytest.mark.parametrize("objective", ["total", "slowest"])
+@settings(max_examples=10, deadline=None)
+@given(case=random_fleets(max_clients=3), speed=st.floats(0.2, 3.0))
+def test_the_best_of_two_servers_is_found_and_proven(
+    objective: str, case: tuple[Profile, ResolvedFleet], speed: float
+) -> None:
+    """However few choices there are, boxes are divided."""
+    profile, fleet = case
+    fleet = with_second_server(fleet, speed)
+    with mock.patch.object(search, "FEW_CHOICES", 0):
+        found = find_plan({profile.settings.batch: profile}, fleet, Wanted(objective=objective))
+    if isinstance(found, NoPlan):
+        assert bool(found.stuck) or best_value(profile, fleet, objective) == math.inf
+        return
+    (result,) = found.objectives
+    assert result.status == "optimal"
+    best = best_value(profile, fleet, objective)
+    assert result.bound <= best + 1e-9
+    assert best - 1e-9 <= result.value <= best * (1 + SAME)
+
+
+def test_a_server_that_nobody_needs_is_left_empty(profile: Profile) -> None:
+    """All choices with a client at the slow server cost more. That nobody waits there does not mean
+    that somebody is there: to think so proves another plan the best one."""
+    clients = [(f"client{i}", device("pi", 20, 1024), link("wifi", 40, 80)) for i in range(4)]
+    fast, slow = (device("server", rate, 8192) for rate in (400, 0.02))
+    fleet = fleet_of(clients, (fast, link("fibre", 1000, 1000, 0.001)))
+    (server,) = fleet.servers
+    second = server.model_copy(update={"name": "second", "device": slow})
+    fleet = fleet.model_copy(update={"servers": (server, second)})
+    task = prepare({profile.settings.batch: profile}, fleet)
+    program = task.builder(parse_objective("total"), DEFAULT_CURVE).build()
+    assert len(program.on[1].nonzero()[0])
+    alone = planned(profile, fleet.model_copy(update={"servers": (server,)}))
+    with mock.patch.object(search, "FEW_CHOICES", 0), mock.patch.object(Best, "find"):
+        found = find_plan({profile.settings.batch: profile}, fleet, Wanted())
+    assert not isinstance(found, NoPlan)
+    assert found.objectives[0].value == pytest.approx(alone.objectives[0].value, rel=SAME)
+
+
+def best_value(profile: Profile, fleet: ResolvedFleet, objective: str) -> float:
+    """Of all choices, those that are the best without waiting first; inf where none keeps the
+    limits."""
+    task = prepare({profile.settings.batch: profile}, fleet)
+    builder = task.builder(parse_objective(objective), DEFAULT_CURVE)
+    assert not len(builder.stuck())
+    program = builder.build()
+    goal = Slowest(endless()) if objective == "slowest" else Sum(0, endless())
+    alone = program.at_least(np.zeros_like(program.link_use))
+    nowhere = np.zeros(len(program.servers))
+    choices = list(all_choices(program.static))
+    at_least = [goal.value(alone, x, nowhere) for x in choices]
+    best = math.inf
+    for index in np.argsort(at_least):
+        if at_least[index] >= best:
+            break
+        x = choices[index]
+        own, level = with_own_traffic(program, x)
+        if holds(own, x, level):
+            best = min(best, goal.value(own, x, level))
+    return best
 
 
 def with_server_link(fleet: ResolvedFleet, bits_per_second: float) -> ResolvedFleet:
