@@ -11,7 +11,8 @@ place in the box: steps are as short as at its low edge (`Box.lowest`). In the s
 is among the variables (`Box.drawn`): costs and loads are straight lines below the true ones, whose
 distance is of second order in the box's width, and about the best levels the bound is flat. So few
 boxes are left open. Each is made smaller by reduced costs (`Outlook`), then divided along the edge
-whose width costs the bound the most, until its integer program says more than its halves.
+whose width costs the bound the most, until its integer program says more than its halves, or few
+choices are left in it, which are tried one by one.
 """
 
 from __future__ import annotations
