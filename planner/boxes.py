@@ -182,6 +182,18 @@ class Box:
         ]
         return self.fast.problem((price or self.price(0)).of(self._edges.seconds), rows)
 
+    def rewards(self, prices: FloatArray) -> FloatArray:
+        """float64[3, K]: of `prices` of the first rows of `lowest`, those for how much of a queue,
+        of the link to a server and of the link from it is filled at the least."""
+        found, paid = np.zeros_like(self.low.coordinates), iter(prices.tolist())
+        for _ in self.fast.static.caps:
+            next(paid, 0.0)
+        for row in self.fast.rows:
+            next(paid, 0.0)
+            if row.label in (C5_QUEUE, *WAY):
+                found[1 + WAY.get(row.label, -1), row.kind] = next(paid, 0.0)
+        return found
+
     def drawn(self, reference: IntArray, price: Price) -> Problem:
         """As `lowest`, with the place in the box as variables; the box is not `wide`.
 

@@ -8,13 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from .figures import Figures, figures
+from .figures import figures
 from .fleet import Policy
 from .machines import Clients, Servers
 from .menu import Menu
 from .objective import ABSENT, Objective, Setting
+from .options import NUMBERS, Options
 from .program import C4, MEASURES, Program, Row
-from .solver.aggregate import Block, Origin, aggregate, separate
+from .solver.aggregate import Block, Origin, aggregate, merged, separate
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 from .value import ValueCurve
 
@@ -23,14 +24,13 @@ ROWS_AT_A_TIME = 1024
 AT_A_TIME = 512
 """The same, where nothing is kept of them: their options fit the processor's cache."""
 
-NUMBERS = (
-    *("apart", "up", "down", "up_share", "down_share"),
-    *("service", "visit", "visits", "rounds", "absent"),
-)
-"""Of a block, before those of the objectives."""
+Pick = Callable[[Options], BoolArray]
+"""Takes some options, [n, O, K], of those that are possible."""
 
-Pick = Callable[[Program], BoolArray]
-"""Takes bool[N] columns of a program."""
+
+def possible(options: Options) -> BoolArray:
+    """All of them."""
+    return options.possible
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +55,21 @@ class Builder:
         return self._program(static, origin, self.servers)
 
     def narrowed(self, pick: Pick) -> Program:
-        """Everyone takes part, with those columns only that `pick` takes from each of `parts`."""
-        blocks = (
-            replace(block, allowed=_only(block.allowed, pick(self._part(block))))
-            for block in self._blocks(None, AT_A_TIME)
-        )
-        return self._program(*aggregate(blocks, self._caps, self._rows, prune=False), self.servers)
+        """Everyone takes part, with those columns only that `pick` takes: at least one of each
+        entry."""
+        parts = (options.part(pick(options)) for options in self.options())
+        return self._program(*merged(parts, self._caps, self._rows), self.servers)
 
-    def parts(self) -> Iterator[Program]:
-        """The program of everyone, some entries at a time with their share of the servers; nothing
-        is pruned or merged."""
-        return map(self._part, self._blocks(None, AT_A_TIME))
+    def options(self) -> Iterator[Options]:
+        """Those of everyone, some entries at a time."""
+        return map(self._options, self.clients.rows(AT_A_TIME))
+
+    def part(self, options: Options, taken: BoolArray) -> Program:
+        """The program of some options, [n, O, K], of these clients with their share of the servers;
+        nothing is pruned or merged."""
+        servers = self._shared_out(options.counts)
+        caps = servers.memory_bytes * servers.count
+        return self._program(*separate(options.part(taken), caps, self._rows), servers)
 
     def sample(self, entries: int) -> Builder:
         """About so many entries, with their share of the servers."""
@@ -73,12 +77,9 @@ class Builder:
         clients = self.clients.take(index)
         return replace(self, clients=clients, servers=self._shared_out(clients.count))
 
-    def stuck(self) -> IntArray:
-        """Indices of the entries that have no column."""
-        found = [
-            self._possible(self._figures(part)).any(axis=(1, 2))
-            for part in self.clients.rows(ROWS_AT_A_TIME)
-        ]
+    def stuck(self, usable: Pick = possible) -> IntArray:
+        """Indices of the entries that have no usable option."""
+        found = [usable(options).any(axis=(1, 2)) for options in self.options()]
         return np.flatnonzero(~np.concatenate(found))
 
     @property
@@ -99,13 +100,6 @@ class Builder:
     def _shared_out(self, counts: IntArray) -> Servers:
         share = float(counts.sum() / self.clients.count.sum())
         return replace(self.servers, count=np.asarray(self.servers.count * share, dtype=float))
-
-    def _part(self, block: Block) -> Program:
-        assert block.counts is not None
-        servers = self._shared_out(block.counts)
-        return self._program(
-            *separate(block, servers.memory_bytes * servers.count, self._rows), servers
-        )
 
     def _program(self, static: Problem, origin: Origin, servers: Servers) -> Program:
         kinds, objectives = len(self.servers), len(self.objectives)
@@ -135,67 +129,57 @@ class Builder:
         seconds = self.menu.column("visit_flops")[:, None] / self.servers.flops_per_second
         return np.unique(np.append(seconds, 0.0), return_inverse=True)
 
-    def _figures(self, part: Clients) -> Figures:
-        return figures(self.menu, part, self.servers, self.policy)
+    def _options(self, part: Clients) -> Options:
+        found = figures(self.menu, part, self.servers, self.policy)
+        memory = self.menu.column("server_memory_bytes")[None, :, None]
+        setting = Setting(self.menu, part, self.servers, found, self.blocks, self.curve)
+        numbers = (
+            *(found.apart_seconds, found.up_seconds, found.down_seconds),
+            *(found.up_share, found.down_share),
+            *(found.server_seconds, found.visit_seconds),
+            self.menu.column("visits")[None, :, None],
+            self.menu.steps_per_round[None, :, None],
+            np.zeros((1, 1, 1)),
+        )
+        return Options(
+            counts=part.count,
+            possible=found.allowed & (memory <= self.servers.memory_bytes),
+            memory=[memory * one for one in np.eye(len(self.servers))],
+            numbers=dict(zip(NUMBERS, numbers, strict=True)),
+            per_second=[objective.per_second(setting) for objective in self.objectives],
+            fixed=[objective.fixed(setting) for objective in self.objectives],
+        )
 
-    def _possible(self, found: Figures) -> BoolArray:
-        """[n, O, K]: what keeps the client's own limits and fits a server of its own."""
-        memory = self.menu.column("server_memory_bytes")[:, None]
-        return found.allowed & (memory <= self.servers.memory_bytes)[None]
-
-    def _blocks(self, optional: BoolArray | None, size: int | None = None) -> Iterator[Block]:
-        """With a `size`, of so many entries each, without what only pruning looks at."""
+    def _blocks(self, optional: BoolArray | None) -> Iterator[Block]:
         start = 0
-        for part in self.clients.rows(size or ROWS_AT_A_TIME):
+        for part in self.clients.rows(ROWS_AT_A_TIME):
             away = None if optional is None else optional[start : start + len(part)]
-            yield self._block(part, self._figures(part), away, pruned=size is None)
+            yield self._block(self._options(part), part.weight, away)
             start += len(part)
 
-    def _block(self, part: Clients, found: Figures, away: BoolArray | None, pruned: bool) -> Block:
-        kinds, flat = len(self.servers), _Flat(found.up_seconds.shape, away is not None)
-        memory = self.menu.column("server_memory_bytes")[None, :, None]
-        own_kind = np.eye(kinds)[:, None, None, :]
-        setting = Setting(self.menu, part, self.servers, found, self.blocks, self.curve)
-        absent, possible = flat(np.zeros((1, 1, 1))), flat(self._possible(found)) > 0
+    def _block(self, options: Options, weight: FloatArray, away: BoolArray | None) -> Block:
+        kinds, flat = len(self.servers), _Flat(options.possible.shape, away is not None)
+        possible = flat(options.possible) > 0
+        numbers = {name: flat(table) for name, table in options.numbers.items()}
+        fixed = [flat(table) for table in options.fixed]
         if away is not None:
-            absent[:, -1], possible[:, -1] = part.weight, away
-        measures = dict(
-            zip(
-                NUMBERS[:-1],
-                map(
-                    flat,
-                    (
-                        *(found.apart_seconds, found.up_seconds, found.down_seconds),
-                        *(found.up_share, found.down_share),
-                        *(found.server_seconds, found.visit_seconds),
-                        self.menu.column("visits")[None, :, None],
-                        self.menu.steps_per_round[None, :, None],
-                    ),
-                ),
-                strict=True,
-            )
-        )
-        times = measures["apart"] + measures["up"] + measures["down"] + measures["service"]
-        tables = [
-            *(*measures.values(), absent),
-            *(flat(objective.per_second(setting)) for objective in self.objectives),
-            *(self._fixed(o, setting, flat, absent) for o in self.objectives),
-        ]
-        if pruned:
-            tables += [*_ratios(measures), *(flat(one) for one in own_kind if kinds > 1)]
+            possible[:, -1], numbers["absent"][:, -1] = away, weight
+            for table, objective in zip(fixed, self.objectives, strict=True):
+                table[:, -1] = weight * sum(w for w, metric in objective.terms if metric == ABSENT)
+        own_kind = np.eye(kinds)[:, None, None, :] if kinds > 1 else ()
         return Block(
-            cost=times,
-            weights=np.stack([flat(memory * one) for one in own_kind]),
+            cost=flat(options.seconds),
+            weights=np.stack([flat(table) for table in options.memory]),
             allowed=possible,
-            counts=part.count,
-            measures=tables,
+            counts=options.counts,
+            measures=[
+                *numbers.values(),
+                *(flat(table) for table in options.per_second),
+                *fixed,
+                *_ratios(numbers),
+                *(flat(one) for one in own_kind),
+            ],
         )
-
-    def _fixed(
-        self, objective: Objective, setting: Setting, flat: _Flat, absent: FloatArray
-    ) -> FloatArray:
-        away = sum(weight for weight, metric in objective.terms if metric == ABSENT)
-        return flat(objective.fixed(setting)) + away * absent
 
 
 class _Flat:
@@ -205,17 +189,11 @@ class _Flat:
         self.shape, self.away = shape, away
 
     def __call__(self, table: FloatArray | BoolArray) -> FloatArray:
-        full = (
-            np.broadcast_to(table, self.shape).reshape(self.shape[0], -1).astype(float, copy=False)
+        full = np.zeros((self.shape[0], self.shape[1] * self.shape[2] + self.away))
+        full[:, : self.shape[1] * self.shape[2]] = np.broadcast_to(table, self.shape).reshape(
+            self.shape[0], -1
         )
-        return np.append(full, np.zeros((len(full), 1)), axis=1) if self.away else full
-
-
-def _only(allowed: BoolArray, taken: BoolArray) -> BoolArray:
-    """The allowed options that are taken; `taken` is bool[N], one for each allowed option."""
-    kept = np.zeros_like(allowed)
-    kept[allowed] = taken
-    return kept
+        return full
 
 
 def _ratios(measures: dict[str, FloatArray]) -> Iterator[FloatArray]:

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .build import Builder
+from .build import Builder, possible
 from .goal import Sum
 from .goal_slowest import Slowest
 from .in_order import Choice
 from .links import with_own_traffic
+from .options import Options, cheapest
 from .pricing_goal import OfSlowest, OfSum
 from .pricing_proof import bound_of_all
 from .program import Program
-from .queues import cheapest_levels, kept, most_traffic
+from .queues import cheapest_levels, kept
 from .search import Search
 from .solver.clock import Clock
 from .solver.core import PROVEN_GAP
@@ -106,10 +107,10 @@ class _Pick:
     up the most traffic of all clients that it is asked about."""
 
     def __init__(self, builder: Builder, factors: Sequence[float], clock: Clock) -> None:
-        self.machines, self.factors = builder.servers.count, factors
+        self.builder, self.machines, self.factors = builder, builder.servers.count, factors
         self.traffic = np.zeros((2, len(builder.servers)))
-        self.level = cheapest_levels(builder.sample(FOR_LEVEL).narrowed(_all), 0, clock, ROUGH)
-        program = builder.sample(FOR_PRICES).narrowed(_all)
+        self.level = cheapest_levels(builder.sample(FOR_LEVEL).narrowed(possible), 0, clock, ROUGH)
+        program = builder.sample(FOR_PRICES).narrowed(possible)
         self.prices = np.zeros(len(program.at(self.level).caps))
         for _ in range(SETTLING):
             found = kept(program.at(self.level), program.in_time(self.level))
@@ -124,28 +125,59 @@ class _Pick:
             program, _ = with_own_traffic(program, found.full(x))
         self.use = program.link_use
 
-    def __call__(self, part: Program) -> BoolArray:
-        self.traffic += part.servers.count / self.machines * most_traffic(part)
-        there = part.with_link_use(self.use, self.level)
+    def __call__(self, options: Options) -> BoolArray:
+        """An option costs no less than it does without waiting or prices. So only those come into
+        question that cost less there than the last of the few that are the cheapest there costs
+        here."""
+        self.traffic += options.most_traffic() / self.machines
+        near = self._priced(options, cheapest(options.least_cost, FEW))
+        enough = nth_lowest(near.problem, near.cost(max(self.factors), math.inf), FEW)
+        taken = options.possible & (options.least_cost <= enough[:, None, None])
+        found, here = self._priced(options, taken), np.zeros(np.count_nonzero(taken), dtype=bool)
+        late = 1 + np.ptp(found.own) + max(self.factors) * np.ptp(found.paid)
+        for factor in self.factors:
+            here |= cheapest_columns(found.problem, found.cost(factor, late), FEW)
+        taken[taken] = here
+        return taken
+
+    def _priced(self, options: Options, taken: BoolArray) -> _Priced:
+        there = self.builder.part(options, taken).with_link_use(self.use, self.level)
         problem = there.at(self.level)
-        cost, paid = problem.cost, self.prices @ problem.weights
-        late = ~there.in_time(self.level) * (1 + np.ptp(cost) + max(self.factors) * np.ptp(paid))
-        taken = [cheapest_columns(problem, cost + f * paid + late, FEW) for f in self.factors]
-        return np.logical_or.reduce(taken)
+        return _Priced(problem, self.prices @ problem.weights, ~there.in_time(self.level))
 
 
-def _all(part: Program) -> BoolArray:
-    return np.ones(part.static.columns, dtype=bool)
+@dataclass(frozen=True, eq=False)
+class _Priced:
+    """Columns at one level; float64[N] each."""
+
+    problem: Problem
+    paid: FloatArray
+    """At the prices of the rows."""
+    late: BoolArray
+    """Whether a column misses the deadline."""
+
+    @property
+    def own(self) -> FloatArray:
+        return self.problem.cost
+
+    def cost(self, factor: float, late: float) -> FloatArray:
+        """With that multiple of the prices, and `late` on top for who misses the deadline."""
+        cost = self.own + factor * self.paid
+        cost[self.late] += late
+        return cost
 
 
 def cheapest_columns(problem: Problem, cost: FloatArray, most: int) -> BoolArray:
     """bool[N]: `most` columns of each group, the cheapest ones by `cost`, float64[N]; more of them
     where some cost the same."""
+    return cost <= np.repeat(nth_lowest(problem, cost, most), np.diff(problem.offsets))
+
+
+def nth_lowest(problem: Problem, cost: FloatArray, most: int) -> FloatArray:
+    """float64[G]: the cost, of float64[N], of the last one of the `most` cheapest columns of each
+    group; inf where there are fewer."""
     sizes = np.diff(problem.offsets)
-    if sizes.max() <= most:
-        return np.ones(problem.columns, dtype=bool)
-    there = np.arange(sizes.max()) < sizes[:, None]
+    there = np.arange(max(most, sizes.max())) < sizes[:, None]
     table = np.full(there.shape, np.inf)
     table[there] = cost
-    last = np.partition(table, most - 1, axis=1)[:, most - 1]
-    return (table <= last[:, None])[there]
+    return np.partition(table, most - 1, axis=1)[:, most - 1]

@@ -16,11 +16,12 @@ from typing import Protocol
 import numpy as np
 
 from .boxes import Box
+from .options import Options
 from .queues import DUAL_TOLERANCE, kept
 from .solver.clock import Clock
 from .solver.lagrangian import Evaluation, Lagrangian
 from .solver.multipliers import infeasibility, maximise
-from .solver.problem import FloatArray, Problem
+from .solver.problem import BoolArray, FloatArray, Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,13 @@ class Pricing(Protocol):
     def target(self) -> float:
         """What choices have to beat."""
 
+    @property
+    def by_cost(self) -> bool:
+        """Whether the rows' prices are set against the columns' costs."""
+
+    def usable(self, options: Options) -> BoolArray:
+        """[n, O, K]: the options that choices better than the target may take."""
+
     def lagrangian(self, box: Box, prices: FloatArray | None = None) -> Lagrangian | None:
         """Of a part's columns in a box; None where no choice there is better. With `prices` of
         its first rows, without the rows that have none."""
@@ -64,6 +72,10 @@ class Pricing(Protocol):
 @dataclass(frozen=True)
 class OfSum:
     target: float
+    by_cost = True
+
+    def usable(self, options: Options) -> BoolArray:
+        return options.possible
 
     def lagrangian(self, box: Box, prices: FloatArray | None = None) -> Lagrangian | None:
         found = kept(box.lowest(prices=prices), box.in_time)
@@ -76,7 +88,7 @@ class OfSum:
         return dual.best.multipliers, dual.best.bound
 
     def term(self, lagrangian: Lagrangian, prices: FloatArray) -> float:
-        return lagrangian(prices).bound
+        return lagrangian.bound(prices)
 
     def bound(self, total: float) -> float:
         return total
@@ -85,6 +97,10 @@ class OfSum:
 @dataclass(frozen=True)
 class OfSlowest:
     target: float
+    by_cost = False
+
+    def usable(self, options: Options) -> BoolArray:
+        return options.possible & (options.numbers["rounds"] * options.seconds < self.target)
 
     def lagrangian(self, box: Box, prices: FloatArray | None = None) -> Lagrangian | None:
         found = kept(box.lowest(prices=prices), box.in_time)
@@ -102,7 +118,7 @@ class OfSlowest:
         return found.multipliers, self.target if impossible else -math.inf
 
     def term(self, lagrangian: Lagrangian, prices: FloatArray) -> float:
-        return lagrangian(prices, self.target).bound
+        return lagrangian.bound(prices, self.target)
 
     def bound(self, total: float) -> float:
         return self.target if total > 0 else -math.inf

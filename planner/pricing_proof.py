@@ -12,59 +12,30 @@ of what is to be proven, λ is bettered, and then the box divided.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from .boxes import Box, Boxes
+from .boxes import Boxes
 from .build import Builder
 from .corners import Point
-from .division import LOWEST, Edge, cut, edges, first_levels, flat
+from .division import first_levels
+from .options import Options, cheapest
 from .pricing_goal import Pricing, Whole
+from .pricing_leaf import ROUNDING, Leaf
 from .program import Program
 from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
-from .solver.problem import FloatArray
+from .solver.problem import BoolArray, FloatArray
 
-ROUNDING = 1e-12
-"""Of a bound: more than what summing it up part by part may add."""
-
+NEAR = 4
+"""Columns of each client by which others are ruled out."""
 MOST_LEAVES = 100
-NO_PRICES = np.zeros(0)
-
-
-@dataclass(frozen=True, eq=False)
-class Leaf:
-    """A box, and prices for it."""
-
-    low: Point
-    high: Point
-    prices: FloatArray | None
-
-    def of(self, boxes: Boxes) -> Box:
-        return boxes.box(self.low, self.high)
-
-    def halves(self, few: Program) -> Iterator[Leaf]:
-        """Divided along the level or the link's use that changes steps the most; none where it is
-        too small for that."""
-        found = edges(self.low, self.high)
-        if found:
-            edge = max(found, key=lambda edge: self._change(few, edge))
-            for low, high in cut(self.low, self.high, edge):
-                yield replace(self, low=low, high=high)
-
-    def _change(self, few: Program, edge: Edge) -> float:
-        low, high = flat(self.low, self.high, edge, self.low)[1], self.high
-        if edge[0] == 0:
-            return float(
-                high.level[edge[1]] / max(low.level[edge[1]], LOWEST * high.level[edge[1]])
-            )
-        shorter, longer = (few.at_most(end.use).elsewhere for end in (low, high))
-        return float((longer / shorter).max())
 
 
 def bound_of_all(
@@ -81,6 +52,8 @@ def bound_of_all(
     `few` are some of the columns; `level` is about the best one, float64[K]; links are up to
     `fullest` full, float64[2, K].
     """
+    if not pricing.by_cost and len(builder.stuck(pricing.usable)):
+        return pricing.target
     levels = first_levels(level, np.zeros_like(level), builder.most_level)
     empty = np.zeros_like(fullest)
     first = [Leaf(Point(low, empty), Point(high, fullest), None) for low, high in levels]
@@ -131,19 +104,31 @@ def _divided(
 
 def _bounds(builder: Builder, leaves: Sequence[Leaf], pricing: Pricing) -> list[float]:
     """Of all columns in each leaf at its prices."""
-    sums: list[list[float]] = [[] for _ in leaves]
-    for part in builder.parts():
-        boxes = Boxes(part)
-        for leaf, terms in zip(leaves, sums, strict=True):
-            if math.inf in terms[-1:]:
-                continue
-            prices = NO_PRICES if leaf.prices is None else leaf.prices
-            lagrangian = pricing.lagrangian(leaf.of(boxes), prices)
-            if lagrangian is None:
-                terms.append(math.inf)
-            else:
-                terms.append(pricing.term(lagrangian, prices[prices > 0]))
-    return [pricing.bound(math.fsum(terms)) for terms in sums]
+    terms = [_terms(builder, options, leaves, pricing) for options in builder.options()]
+    return [pricing.bound(math.fsum(of_leaf)) for of_leaf in zip(*terms, strict=True)]
+
+
+def _terms(
+    builder: Builder, options: Options, leaves: Sequence[Leaf], pricing: Pricing
+) -> list[float]:
+    """What some clients add to the bound of each leaf; inf where it has no choice that is better
+    than the target."""
+    usable = pricing.usable(options)
+    if not usable.any(axis=(1, 2)).all():
+        return [math.inf] * len(leaves)
+    if pricing.by_cost:
+        usable = usable & may_matter(builder, options, leaves, pricing)
+    boxes = Boxes(builder.part(options, usable))
+    return [leaf.term(boxes, pricing) for leaf in leaves]
+
+
+def may_matter(
+    builder: Builder, options: Options, leaves: Sequence[Leaf], pricing: Pricing
+) -> BoolArray:
+    """[n, O, K]: the options that a few of each client don't rule out in all leaves."""
+    near = Boxes(builder.part(options, cheapest(options.least_cost, NEAR)))
+    bars = [leaf.bar(near, options, pricing) for leaf in leaves]
+    return options.possible & (options.least_cost <= functools.reduce(np.maximum, bars))
 
 
 def _bettered(
@@ -151,7 +136,8 @@ def _bettered(
 ) -> tuple[float, Leaf]:
     """The bound of better prices for all columns, and the leaf with these."""
     parts: list[Lagrangian] = []
-    for part in builder.parts():
+    for options in builder.options():
+        part = builder.part(options, options.possible)
         lagrangian = pricing.lagrangian(leaf.of(Boxes(part)))
         if lagrangian is None:
             return math.inf, leaf

@@ -106,6 +106,19 @@ def at_level(demand: Demand, level_seconds: float | FloatArray, workers: int) ->
     return Steps(seconds, _share(asked, busy * seconds))
 
 
+def most_share(
+    alone_seconds: FloatArray,
+    server_seconds: FloatArray,
+    visit_seconds: FloatArray,
+    level_seconds: float,
+    workers: int,
+) -> FloatArray:
+    """At least h at this level or any above it, where a step takes `alone_seconds` or longer, as
+    ρ >= r and T >= P; arrays that broadcast."""
+    busy = workers * _open_utilisation(level_seconds, visit_seconds, workers)
+    return _share(server_seconds, busy * alone_seconds)
+
+
 def utilisation_at(demand: Demand, level_seconds: float, workers: int) -> FloatArray:
     """float64[N]: ρ, concave in the level and rising."""
     alone = demand.elsewhere_seconds + demand.server_seconds
@@ -125,7 +138,7 @@ def _share(asked: FloatArray, offered: FloatArray) -> FloatArray:
     """asked / offered, at most 1; nothing asked is no share."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = np.minimum(asked / offered, 1.0)
-    share[asked == 0] = 0.0
+    share[np.broadcast_to(asked == 0, share.shape)] = 0.0
     return share
 
 

@@ -58,17 +58,37 @@ class Origin:
         return chosen
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some clients with their columns, client after client."""
+
+    sizes: IntArray
+    """int64[n]: columns of each client."""
+    counts: IntArray
+    """int64[n]"""
+    option: npt.NDArray[np.int32]
+    """int32[N]"""
+    numbers: FloatArray
+    """float64[1 + R + M, N]: cost, weights and measures."""
+
+
 def aggregate(
-    blocks: Iterable[Block], caps: FloatArray, rows: Sequence[str], prune: bool = True
+    blocks: Iterable[Block], caps: FloatArray, rows: Sequence[str]
 ) -> tuple[Problem, Origin]:
-    """The problem of all blocks: dominated options dropped, unless `prune` is false, then equal
-    clients merged.
+    """The problem of all blocks: dominated options dropped, then equal clients merged.
 
     Blocks are read one at a time, so that only what is kept stays in memory. Which clients come
     first changes the order of the groups not at all: groups stand in the order of a hash of their
     options. Raises ValueError where a client has no option.
     """
-    parts = [_kept(block, prune) for block in blocks]
+    return merged((_kept(block) for block in blocks), caps, rows)
+
+
+def merged(
+    clients: Iterable[Part], caps: FloatArray, rows: Sequence[str]
+) -> tuple[Problem, Origin]:
+    """The problem of all parts, equal clients merged."""
+    parts = list(clients)
     sizes = np.concatenate([part.sizes for part in parts])
     counts = np.concatenate([part.counts for part in parts])
     option = np.concatenate([part.option for part in parts])
@@ -91,9 +111,8 @@ def aggregate(
     return problem, Origin(group, option[columns].astype(np.int64), numbers[1 + len(caps) :])
 
 
-def separate(block: Block, caps: FloatArray, rows: Sequence[str]) -> tuple[Problem, Origin]:
-    """The problem of one block as it is: no option dropped, each line a group."""
-    part = _kept(block, prune=False)
+def separate(part: Part, caps: FloatArray, rows: Sequence[str]) -> tuple[Problem, Origin]:
+    """The problem of one part, each client a group."""
     offsets = np.concatenate([[0], np.cumsum(part.sizes)])
     weights, measures = np.split(part.numbers[1:], [len(caps)])
     problem = Problem(part.counts, offsets, part.numbers[0], weights, caps, tuple(rows))
@@ -101,20 +120,10 @@ def separate(block: Block, caps: FloatArray, rows: Sequence[str]) -> tuple[Probl
     return problem, Origin(group, part.option.astype(np.int64), measures)
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """What is kept of a block, client after client."""
-
-    sizes: IntArray
-    counts: IntArray
-    option: npt.NDArray[np.int32]
-    numbers: FloatArray
-    """float64[1 + R + M, K]: cost, weights and measures."""
-
-
-def _kept(block: Block, prune: bool) -> _Part:
+def _kept(block: Block) -> Part:
+    """Without the dominated options."""
     full = [block.cost, *block.weights, *block.measures]
-    kept = undominated(full[0], full[1:], block.allowed) if prune else block.allowed
+    kept = undominated(full[0], full[1:], block.allowed)
     sizes = kept.sum(axis=1)
     if not sizes.all():
         raise ValueError(f"client {int(np.argmin(sizes))} of a block has no option")
@@ -123,7 +132,7 @@ def _kept(block: Block, prune: bool) -> _Part:
     numbers = np.empty((len(full), len(places)))
     for row, table in zip(numbers, full, strict=True):
         np.take(table.reshape(-1), places, out=row)
-    return _Part(sizes, counts, (places % kept.shape[1]).astype(np.int32), numbers)
+    return Part(sizes, counts, (places % kept.shape[1]).astype(np.int32), numbers)
 
 
 def _ranges(starts: IntArray, sizes: IntArray) -> IntArray:

@@ -65,9 +65,20 @@ class Lagrangian:
             chosen[first:last] = hits + start
         loads = [float(row[chosen] @ problem.counts) for row in problem.weights]
         excess = np.array(loads) - problem.limits
-        paid = math.fsum((multipliers * problem.limits).tolist())
-        total = math.fsum((low * problem.counts).tolist()) - paid
-        return Evaluation(multipliers, total - self._rounding(multipliers), chosen, excess)
+        return Evaluation(multipliers, self._total(multipliers, low), chosen, excess)
+
+    def least(self, multipliers: FloatArray, deadline: float = math.inf) -> FloatArray:
+        """float64[G]: the least priced cost of a member of each group."""
+        low = np.empty(self.problem.groups)
+        for first, last, start, stop in self._chunks:
+            values = self._priced(multipliers, start, stop, deadline)
+            begins = self.problem.offsets[first:last] - start
+            np.minimum.reduceat(values, begins, out=low[first:last])
+        return low
+
+    def bound(self, multipliers: FloatArray, deadline: float = math.inf) -> float:
+        """L alone, as `Evaluation.bound`."""
+        return self._total(multipliers, self.least(multipliers, deadline))
 
     def reduced_costs(self, evaluation: Evaluation, deadline: float = math.inf) -> FloatArray:
         """float64[N]: by how much L rises for each member that is made to take the column."""
@@ -91,6 +102,11 @@ class Lagrangian:
         if self.times is not None and deadline < math.inf:
             values[self.times[start:stop] > deadline] = np.inf
         return values
+
+    def _total(self, multipliers: FloatArray, low: FloatArray) -> float:
+        paid = math.fsum((multipliers * self.problem.limits).tolist())
+        total = math.fsum((low * self.problem.counts).tolist()) - paid
+        return total - self._rounding(multipliers)
 
     def _rounding(self, multipliers: FloatArray) -> float:
         """More than the error of L: R + 1 products and sums a column, then exact sums (fsum).

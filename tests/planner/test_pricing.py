@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from flexp.planner import build, pricing
-from flexp.planner.build import Builder
+from flexp.planner.boxes import Boxes
+from flexp.planner.build import Builder, possible
+from flexp.planner.corners import Point
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.goal import Sum
 from flexp.planner.goal_slowest import Slowest
 from flexp.planner.in_order import Choice, choose
 from flexp.planner.objective import parse_objective
 from flexp.planner.objective_value import objective_value
+from flexp.planner.options import Options
 from flexp.planner.pricing import cheapest_columns, choose_by_pricing, large
 from flexp.planner.pricing_goal import OfSlowest, OfSum
-from flexp.planner.pricing_proof import bound_of_all
-from flexp.planner.program import Program
+from flexp.planner.pricing_leaf import Leaf
+from flexp.planner.pricing_proof import bound_of_all, may_matter
 from flexp.planner.queues import cheapest_levels, fullest_links
 from flexp.planner.solve import prepare
 from flexp.planner.solver.clock import Clock
@@ -26,7 +30,7 @@ from flexp.planner.solver.core import PROVEN_GAP
 from flexp.planner.solver.problem import BoolArray, Problem
 from flexp.planner.value import DEFAULT_CURVE
 from flexp.profiler.profile import Profile
-from hypothesis import assume, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from .conftest import device, fleet, link, random_fleets
@@ -103,17 +107,59 @@ def test_no_plan_is_below_the_bound(
     level = cheapest_levels(whole, 0, Clock(60))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "AT_A_TIME", 2)
-        few = builder.narrowed(lambda part: some_columns(part, keep))
+        few = builder.narrowed(lambda options: some_options(options, keep))
         pricing = (OfSlowest if objective == "slowest" else OfSum)(share * min(values))
         bound = bound_of_all(builder, few, level, fullest_links(whole), pricing, clock)
     assert bound <= min(values) * (1 + 1e-9)
 
 
-def some_columns(part: Program, keep: random.Random) -> BoolArray:
+def some_options(options: Options, keep: random.Random) -> BoolArray:
     """Each with a chance of one in five, and each client's first."""
-    taken = np.array([keep.random() < 0.2 for _ in range(part.static.columns)])
-    taken[part.static.offsets[:-1]] = True
-    return taken
+    possible = options.possible
+    first = np.cumsum(possible.reshape(len(possible), -1), axis=1).reshape(possible.shape) == 1
+    drawn = np.array([keep.random() < 0.2 for _ in range(possible.size)])
+    return possible & (drawn.reshape(possible.shape) | first)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    case=random_fleets(),
+    prices=st.lists(st.sampled_from([0.0, 0.02, 0.3, 4.0]), min_size=8, max_size=8),
+    levels=st.tuples(st.floats(0, 0.2), st.floats(0.01, 0.5)),
+    use=st.floats(0, 0.6),
+    metrics=st.sampled_from(["total", "server", "total+0.3*depth", "bytes"]),
+)
+def test_options_that_are_ruled_out_change_no_bound(
+    case: tuple[Profile, ResolvedFleet],
+    prices: list[float],
+    levels: tuple[float, float],
+    use: float,
+    metrics: str,
+) -> None:
+    """Also where options are paid for what they fill of queues and links."""
+    builder = builder_of(*with_servers(*case), metrics)
+    assume(not len(builder.stuck()))
+    (options,), pricing = builder.options(), OfSum(math.inf)
+    kinds = len(builder.servers)
+    low = Point(np.full(kinds, levels[0]), np.zeros((2, kinds)))
+    high = Point(np.full(kinds, sum(levels)), np.full((2, kinds), use))
+    leaves = [Leaf(low, high, np.array(prices * kinds)), Leaf(low, high, np.zeros(8 * kinds))]
+    whole = Boxes(builder.part(options, options.possible))
+    for leaf in leaves:
+        matter = may_matter(builder, options, [leaf], pricing)
+        event(f"{matter.sum() / options.possible.sum():.0%} may matter")
+        part = Boxes(builder.part(options, matter))
+        expected = leaf.term(whole, pricing)
+        assert leaf.term(part, pricing) == pytest.approx(expected, rel=1e-12, abs=1e-9)
+
+
+def with_servers(profile: Profile, made: ResolvedFleet) -> tuple[Profile, ResolvedFleet]:
+    """With a faster server beside it."""
+    (first,) = made.servers
+    speed = 3 * first.device.training_flops_per_second
+    faster = first.device.model_copy(update={"training_flops_per_second": speed, "watts": 300})
+    second = first.model_copy(update={"name": "second", "device": faster})
+    return profile, made.model_copy(update={"servers": (first, second)})
 
 
 def test_the_cheapest_columns_of_each_group() -> None:
@@ -130,7 +176,8 @@ def test_the_cheapest_columns_of_each_group() -> None:
 
 def test_parts_make_up_the_whole(profile: Profile) -> None:
     builder = builder_of(profile, many(250, 40, GIGABITS))
-    whole, parts = builder.narrowed(lambda p: np.ones(p.static.columns, bool)), [*builder.parts()]
+    whole = builder.narrowed(possible)
+    parts = [builder.part(options, options.possible) for options in builder.options()]
     assert [part.static.groups for part in parts] == [100, 100, 50]
     assert sum(part.static.columns for part in parts) == whole.static.columns
     assert sum(part.service.sum() for part in parts) == pytest.approx(whole.service.sum())
