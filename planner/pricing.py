@@ -62,7 +62,7 @@ def choose_by_pricing(
     """The best choice by the one objective of `builder`; None where this way led to none, or to
     none that is proven. Without `prove` the bound is -inf."""
     (objective,) = builder.objectives
-    pick = _Pick(builder, FOR_SLOWEST if objective.slowest else FACTORS, clock)
+    pick = Pick(builder, FOR_SLOWEST if objective.slowest else FACTORS, clock)
     few = builder.narrowed(pick)
     goal = Slowest(clock, FIND_GAP) if objective.slowest else Sum(0, clock, FIND_GAP)
     search = Search(goal, few, clock, _without_bound(on_progress))
@@ -102,7 +102,7 @@ def _without_bound(on_progress: OnProgress | None) -> OnProgress | None:
     return lambda progress: on_progress(replace(progress, bound=-math.inf))
 
 
-class _Pick:
+class Pick:
     """The cheapest columns of each client at the level, traffic and prices that suit a sample. Sums
     up the most traffic of all clients that it is asked about."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,14 @@ from flexp.planner.in_order import Choice, choose
 from flexp.planner.objective import parse_objective
 from flexp.planner.objective_value import objective_value
 from flexp.planner.options import Options
-from flexp.planner.pricing import cheapest_columns, choose_by_pricing, large
+from flexp.planner.pricing import (
+    FACTORS,
+    FOR_SLOWEST,
+    Pick,
+    cheapest_columns,
+    choose_by_pricing,
+    large,
+)
 from flexp.planner.pricing_goal import OfSlowest, OfSum
 from flexp.planner.pricing_leaf import Leaf
 from flexp.planner.pricing_proof import bound_of_all, may_matter
@@ -194,3 +202,19 @@ def test_few_clients_and_several_objectives_see_all_columns(
     assert large(builder_of(profile, made))
     assert large(builder_of(profile, made, "slowest"))
     assert not large(builder_of(profile, made, "total,energy"))
+
+
+@pytest.mark.parametrize("factors", [FACTORS, FOR_SLOWEST])
+@pytest.mark.parametrize("deadline", [None, 1.5])
+def test_the_same_columns_are_picked_as_among_all_options(
+    profile: Profile, factors: Sequence[float], deadline: float | None
+) -> None:
+    made = many(60, 20.0, 20.0, step_deadline_seconds=deadline)
+    builder = builder_of(profile, made)
+    pick = Pick(builder, factors, Clock(60))
+    for options in builder.options():
+        everything = replace(options)
+        vars(everything)["least_cost"] = np.where(options.possible, 0.0, np.inf)
+        picked = pick(options)
+        assert (picked == pick(everything)).all()
+        assert 0 < picked.sum() < options.possible.sum()
