@@ -14,7 +14,7 @@ from ..profiler.placement import Placement
 from ..profiler.profile import Profile
 from .fleet import ResolvedFleet, ResolvedServer
 from .machine_load import Guest, MachineLoad, machine_load
-from .menu import Variant, make_menu
+from .menu import Demand, Variant, make_menu
 from .objective import parse_objective
 from .objective_value import machines, objective_value
 from .plan import AbsentClient, ClientPlan, Plan, ServerPlan, relative_gap
@@ -29,6 +29,7 @@ LIMIT_TOLERANCE = 1e-6
 OPTIMAL_GAP = 1e-4
 
 Violation = tuple[str, str]
+Choice = tuple[Variant, Demand]
 
 
 def check(
@@ -130,28 +131,28 @@ class _Recount:
             _choice(variant.placement, variant): (variant, asked)
             for variant, asked in zip(self.menu.variants, self.menu.demands, strict=True)
         }
+        self.choices = [self.known.get(_choice(client, client)) for client in plan.clients]
         self.entries = {client.name: client for client in fleet.clients}
         self.machines = machines(fleet)
         self.deepest = Deepest(self.menu, fleet)
 
     def variants(self) -> Iterator[Violation]:
-        for client in self.plan.clients:
-            if _choice(client, client) not in self.known:
+        for client, choice in zip(self.plan.clients, self.choices, strict=True):
+            if choice is None:
                 yield "C1_assign", f"{client.name}: the policy allows no {variant_of(client)}"
 
     def violations(self) -> Iterator[Violation]:
         """Machine by machine: what it is asked for, and what each of its clients is promised."""
-        served: dict[str, list[ClientPlan]] = {name: [] for name in self.machines}
-        for client in self.plan.clients:
-            served[client.server].append(client)
+        served: dict[str, list[tuple[ClientPlan, Choice]]] = {name: [] for name in self.machines}
+        for client, choice in zip(self.plan.clients, self.choices, strict=True):
+            if choice is not None:
+                served[client.server].append((client, choice))
         expected = []
         for name, server in self.machines.items():
-            found = [self._guest(client, server) for client in served[name]]
-            load = machine_load(server, [guest for _, guest in found])
-            for index, (client, (variant, guest)) in enumerate(
-                zip(served[name], found, strict=True)
-            ):
-                yield from self._client(client, variant, guest, load, index)
+            guests = [self._guest(client, choice, server) for client, choice in served[name]]
+            load = machine_load(server, guests)
+            for index, (client, (variant, _)) in enumerate(served[name]):
+                yield from self._client(client, variant, guests[index], load, index)
             expected.append(self._machine(name, server, load))
             yield from self._shared(expected[-1], load)
         stated = {server.name: server for server in self.plan.servers}
@@ -161,21 +162,19 @@ class _Recount:
         for machine in expected:
             yield from _compare(machine.name, stated[machine.name], machine.model_dump())
 
-    def _guest(self, client: ClientPlan, server: ResolvedServer) -> tuple[Variant, Guest]:
-        variant, asked = self.known[_choice(client, client)]
-        entry = self.entries[client.name]
-        step = predict_step(asked, variant, entry, server)
-        return variant, Guest(client.count, entry, step, asked)
+    def _guest(self, client: ClientPlan, choice: Choice, server: ResolvedServer) -> Guest:
+        (variant, asked), entry = choice, self.entries[client.name]
+        return Guest(client.count, entry, predict_step(asked, variant, entry, server), asked)
 
     def _client(
         self, client: ClientPlan, variant: Variant, guest: Guest, load: MachineLoad, index: int
     ) -> Iterator[Violation]:
         _, entry, step, asked = guest
         policy, samples = self.fleet.policy, self.menu.round_samples
+        figures = prediction(guest, load, index)
         wait = load.wait_seconds(guest, index)
         for label, text in broken_limits(asked, variant, step, entry, policy, samples, wait):
             yield label, f"{client.name}: {text}"
-        figures = prediction(guest, load, index)
         yield from _compare(client.name, client.predicted, figures)
         expected = {
             "device": entry.device.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from .menu import Demand
 from .predict import Step
 from .queueing import Predicted, predict
 from .simulate import Workload
-from .solver.problem import FloatArray
+from .solver.problem import FloatArray, IntArray
 
 MOST_VISITS = 2
 
@@ -65,25 +66,34 @@ def workload(server: ResolvedServer, guests: Sequence[Guest]) -> Workload:
 
     What micro-batches hide is taken from the device's stages and the transfers in proportion.
     """
-    steps = np.array([guest.step for guest in guests])
-    device, up, down, round_trips, _, hidden = steps.T
-    visits_C = np.array([guest.demand.visits for guest in guests])
-    speeds = np.array([guest.client.device.training_flops_per_second for guest in guests])
+    members, clients, steps, asked = zip(*guests, strict=True)
+    table = np.fromiter(itertools.chain.from_iterable(steps), float, 6 * len(steps))
+    device, up, down, round_trips, _, hidden = table.reshape(-1, 6).T
+    kinds, which = _kinds(asked)
+    visits_C = np.array([kind.visits for kind in kinds])[which]
+    speeds = np.array([client.device.training_flops_per_second for client in clients])
     left = 1 - hidden / (device + up + down)
     there = np.arange(MOST_VISITS) < visits_C[:, None]
-    device_flops = _stages([guest.demand.device_flops for guest in guests], MOST_VISITS + 1)
-    server_flops = _stages([guest.demand.server_flops for guest in guests], MOST_VISITS)
+    device_flops = _stages([kind.device_flops for kind in kinds], MOST_VISITS + 1)[which]
+    server_flops = _stages([kind.server_flops for kind in kinds], MOST_VISITS)[which]
     return Workload(
-        counts=np.array([guest.members for guest in guests]),
+        counts=np.array(members),
         visits=visits_C,
         device_seconds=left[:, None] * device_flops / speeds[:, None],
         up_seconds=there * (left * up / visits_C)[:, None],
         server_seconds=server_flops / server.device.training_flops_per_second,
         down_seconds=there * (left * down / visits_C)[:, None],
         round_trip_seconds=round_trips / visits_C,
-        up_share=_shares([g.client.link.up_bits_per_second for g in guests], server, "down"),
-        down_share=_shares([g.client.link.down_bits_per_second for g in guests], server, "up"),
+        up_share=_shares([client.link.up_bits_per_second for client in clients], server, "down"),
+        down_share=_shares([client.link.down_bits_per_second for client in clients], server, "up"),
     )
+
+
+def _kinds(asked: Sequence[Demand]) -> tuple[list[Demand], IntArray]:
+    """The different ones, of which there are few, and int64[C]: which of them each is."""
+    kinds = {id(one): one for one in asked}
+    places = dict(zip(kinds, itertools.count(), strict=False))
+    return list(kinds.values()), np.array([places[id(one)] for one in asked])
 
 
 def _stages(flops: Sequence[tuple[int, ...]], most: int) -> FloatArray:

@@ -47,15 +47,23 @@ class Demand:
     up_bytes: int
     down_bytes: int
 
-    @property
+    @cached_property
     def visits(self) -> int:
         """Round trips to the server."""
         return len(self.server_flops)
 
+    @cached_property
+    def all_device_flops(self) -> int:
+        return sum(self.device_flops)
+
+    @cached_property
+    def all_server_flops(self) -> int:
+        return sum(self.server_flops)
+
     @property
     def visit_flops(self) -> float:
         """Σ visit² / Σ visit: of the visit that a busy accelerator is in."""
-        total = sum(self.server_flops)
+        total = self.all_server_flops
         return sum(flops**2 for flops in self.server_flops) / total if total else 0.0
 
 

@@ -45,20 +45,16 @@ def predict_step(
     demand: Demand, variant: Variant, client: ResolvedClient, server: ResolvedServer
 ) -> Step:
     """The formula of docs/planner.md, "Time"."""
-    up_rate = min(client.link.up_bits_per_second, server.link.down_bits_per_second)
-    down_rate = min(client.link.down_bits_per_second, server.link.up_bits_per_second)
-    device = sum(demand.device_flops) / client.device.training_flops_per_second
-    up, down = 8 * demand.up_bytes / up_rate, 8 * demand.down_bytes / down_rate
-    work = sum(demand.server_flops) / server.device.training_flops_per_second
-    overlapped = device + up + down + work - max(device, up, down, work)
-    return Step(
-        device_seconds=device,
-        up_seconds=up,
-        down_seconds=down,
-        round_trip_seconds=demand.visits * client.link.rtt_seconds,
-        server_seconds=work,
-        hidden_seconds=(1 - 1 / variant.micro_batches) * overlapped,
-    )
+    own, far = client.link, server.link
+    up = 8 * demand.up_bytes / min(own.up_bits_per_second, far.down_bits_per_second)
+    down = 8 * demand.down_bytes / min(own.down_bits_per_second, far.up_bits_per_second)
+    device = demand.all_device_flops / client.device.training_flops_per_second
+    work = demand.all_server_flops / server.device.training_flops_per_second
+    hidden, parts = 0.0, variant.micro_batches
+    if parts > 1:
+        overlapped = device + up + down + work - max(device, up, down, work)
+        hidden = (1 - 1 / parts) * overlapped
+    return Step(device, up, down, demand.visits * own.rtt_seconds, work, hidden)
 
 
 def steps_of(variant: Variant, policy: Policy, round_samples: int) -> float:
