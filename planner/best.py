@@ -120,7 +120,7 @@ class Best:
         """What x asks of the rows at its own traffic and levels, as shares of their caps, and
         whether it keeps all limits; if so, it becomes the best where it is better."""
         asked = filled(own, x, level)
-        keeps = holds(own, x, level)
+        keeps = holds(own, x, level, asked)
         value = self.goal.value(own, x, level)
         if keeps and value < self.value:
             if columns is not None:

@@ -21,15 +21,15 @@ def with_own_traffic(program: Program, x: IntArray) -> tuple[Program, FloatArray
     """The program with the servers' links as full as x keeps them, and the levels of x there."""
     columns = np.flatnonzero(x)
     used, members = program.only(columns), x[columns]
-    towards = Relaxation()
+    towards, level = Relaxation(), None
     for _ in range(ROUNDS):
-        level = settle(used, members)
+        level = settle(used, members, level)
         use = link_use(used, members, level)
         settled = np.abs(use - used.link_use).max() <= EQUAL
         used = used.with_link_use(towards(used.link_use, use), level)
         if settled:
             break
-    level = settle(used, members)
+    level = settle(used, members, level)
     own = program.with_link_use(used.link_use, level)
     own.own_use[:, columns] = used.own_use
     return own, level

@@ -30,6 +30,7 @@ from functools import cache
 
 import numpy as np
 
+from .crossing import crossings
 from .relaxation import Relaxation
 from .simulate import JITTER, Workload
 from .solver.problem import FloatArray, IntArray
@@ -163,19 +164,28 @@ def _open_queue(workers: int) -> tuple[FloatArray, FloatArray]:
     return np.concatenate([[0.0], waits]), np.concatenate([[0.0], utilisation])
 
 
-def steady_level(demand: Demand, counts: IntArray, workers: int) -> float:
-    """The least level, in seconds, that the server keeps with `counts` clients of each kind."""
+def steady_level(
+    demand: Demand, counts: IntArray, workers: int, near: float | None = None
+) -> float:
+    """The least level, in seconds, that the server keeps with `counts` clients of each kind; the
+    closer it is to `near`, the sooner it is found."""
     fleet = np.zeros(len(counts), dtype=np.int64)
-    return float(steady_levels(demand, counts.astype(float), fleet, 1, workers)[0])
+    start = None if near is None else np.array([near])
+    return float(steady_levels(demand, counts.astype(float), fleet, 1, workers, start)[0])
 
 
 def steady_levels(
-    demand: Demand, members: FloatArray, fleet: IntArray, fleets: int, workers: int
+    demand: Demand,
+    members: FloatArray,
+    fleet: IntArray,
+    fleets: int,
+    workers: int,
+    near: FloatArray | None = None,
 ) -> FloatArray:
     """float64[M]: the same of several fleets, each with a server of its own; `fleet`, int64[N],
     says to which the members, float64[N], belong. Of more than one, demands have L = N lengths.
 
-    Shares fall about as a power of the level, so the level is looked for on logarithmic scales.
+    Shares fall about as a power of the level.
     """
 
     def asked(level: FloatArray) -> FloatArray:
@@ -183,42 +193,17 @@ def steady_levels(
         share = at_level(demand, level[fleet] if fleets > 1 else level, workers).share
         return np.log(np.maximum(np.bincount(fleet, members * share, fleets), math.ulp(0.0)))
 
-    somebody = waiting = asked(np.zeros(fleets)) > 0
+    waiting = asked(np.zeros(fleets)) > 0
     if not waiting.any():
         return np.zeros(fleets)
-    high = np.where(waiting, 0.0, 1.0)
-    np.maximum.at(high, fleet, demand.lengths[demand.which])
-    at_high = asked(high)
-    low, at_low = high, at_high
-    while (rising := waiting & (at_high > 0)).any():
-        low, at_low = np.where(rising, (high, at_high), (low, at_low))
-        high = np.where(rising, high * np.exp(np.maximum(0.1, 2 * at_high)), high)
-        at_high = np.where(rising, asked(high), at_high)
-    while (falling := waiting & (at_low <= 0)).any():
-        high, at_high = np.where(falling, (low, at_low), (high, at_high))
-        low = np.where(falling, low * np.exp(np.clip(2 * at_low, -20.0, -0.1)), low)
-        at_low = np.where(falling, asked(low), at_low)
-    halve = np.zeros(fleets, dtype=bool)
-    while (waiting := waiting & (high - low > LEVEL_TOLERANCE * high)).any():
-        width = np.log(high / low)
-        middle = low * np.exp(np.where(halve, width / 2, _crossing(width, at_low, at_high)))
-        waiting = waiting & (low < middle) & (middle < high)
-        at_middle = asked(middle)
-        up, down = waiting & (at_middle > 0), waiting & (at_middle <= 0)
-        low, at_low = np.where(up, (middle, at_middle), (low, at_low))
-        high, at_high = np.where(down, (middle, at_middle), (high, at_high))
-        halve = ~halve & (np.log(high / low) > width / 2)
-    return np.where(somebody, high, 0.0)
+    longest = np.where(waiting, 0.0, 1.0)
+    np.maximum.at(longest, fleet, demand.lengths[demand.which])
+    start = longest if near is None else np.where(near > 0, near, longest)
 
+    def of_those_waiting(level: FloatArray) -> FloatArray:
+        return np.where(waiting, asked(level), np.log(start / level))
 
-def _crossing(width: FloatArray, at_start: FloatArray, at_end: FloatArray) -> FloatArray:
-    """Where the straight line from `at_start` > 0 to `at_end` <= 0 at `width` crosses 0, and a
-    little beyond, so that the nearer end is not the one that moves again and again."""
-    slope = at_start - at_end
-    crossing = np.divide(width * at_start, slope, out=width / 2, where=slope > 0)
-    beyond = np.maximum(0.3 * LEVEL_TOLERANCE, 1e-3 * np.minimum(crossing, width - crossing))
-    crossing = crossing + np.where(crossing < width / 2, beyond, -beyond)
-    return np.clip(crossing, 0.1 * LEVEL_TOLERANCE, width - 0.1 * LEVEL_TOLERANCE)
+    return np.where(waiting, crossings(of_those_waiting, start, LEVEL_TOLERANCE), 0.0)
 
 
 def link_factor(share: FloatArray, utilisation: FloatArray) -> FloatArray:
@@ -274,6 +259,7 @@ def predict(workload: Workload, workers: int = 1, jitter: float = JITTER) -> Pre
     up, down = ((t * used).sum(axis=1) for t in (workload.up_seconds, workload.down_seconds))
     alone = workload.elsewhere_seconds()
     seconds, towards = alone + visits.sum(axis=1), Relaxation()
+    level = 0.0
     for _ in range(ROUNDS):
         up_share, down_share = (
             workload.up_share * up / seconds,
@@ -283,7 +269,7 @@ def predict(workload: Workload, workers: int = 1, jitter: float = JITTER) -> Pre
         slow_up = link_factor(workload.up_share, up_filled - up_share)
         slow_down = link_factor(workload.down_share, down_filled - down_share)
         asked = demand(alone + up * (slow_up - 1) + down * (slow_down - 1), visits)
-        level = steady_level(asked, workload.counts, workers)
+        level = steady_level(asked, workload.counts, workers, level)
         before, seconds = seconds, at_level(asked, level, workers).seconds
         if np.abs(seconds / before - 1).max() <= SETTLED:
             break

@@ -49,8 +49,9 @@ def kept(problem: Problem, in_time: BoolArray) -> Kept | None:
     return Kept(problem.keep(columns), columns, problem.columns)
 
 
-def settle(program: Program, x: IntArray) -> FloatArray:
-    """float64[K]: the level at each machine where the members stand as x says."""
+def settle(program: Program, x: IntArray, near: FloatArray | None = None) -> FloatArray:
+    """float64[K]: the level at each machine where the members stand as x says; found sooner if it
+    is close to `near`."""
     levels = []
     for k, mine in enumerate(program.on):
         members = x[mine]
@@ -58,14 +59,19 @@ def settle(program: Program, x: IntArray) -> FloatArray:
         asked = program.demands[k].take(used)
         counts = members[used] / program.servers.count[k]
         workers = int(program.servers.accelerators[k])
-        levels.append(queueing.steady_level(asked, counts, workers) if len(used) else 0.0)
+        close = None if near is None else float(near[k])
+        levels.append(queueing.steady_level(asked, counts, workers, close) if len(used) else 0.0)
     return np.array(levels)
 
 
-def holds(program: Program, x: IntArray, level: FloatArray) -> bool:
-    """Whether a choice keeps all rows and deadlines at these levels, which are its own."""
+def holds(
+    program: Program, x: IntArray, level: FloatArray, asked: FloatArray | None = None
+) -> bool:
+    """Whether a choice keeps all rows and deadlines at these levels, which are its own; `asked`:
+    what `filled` says, where it is known."""
+    asked = filled(program, x, level) if asked is None else asked
     used = program.only(np.flatnonzero(x))
-    return bool(used.in_time(level).all() and (filled(program, x, level) <= 1 + SLACK).all())
+    return bool((asked <= 1 + SLACK).all() and used.in_time(level).all())
 
 
 def filled(program: Program, x: IntArray, level: FloatArray) -> FloatArray:

@@ -96,9 +96,11 @@ def close_gap(
         if outside >= search.value:
             outside = math.inf
             columns = np.flatnonzero(reduced <= room)
-        columns = np.union1d(columns, at.chosen)
+        wanted = np.zeros(problem.columns, dtype=bool)
+        wanted[columns] = wanted[at.chosen] = True
         if search.counts is not None:
-            columns = np.union1d(columns, np.flatnonzero(search.counts))
+            wanted |= search.counts > 0
+        columns = np.flatnonzero(wanted)
         complete |= len(columns) == problem.columns
         polishing = search.closed(PROVEN_GAP)
         core = Core(search, columns, reduced, room)

@@ -108,7 +108,8 @@ class Problem:
     def loads(self, x: IntArray) -> FloatArray:
         """float64[R]: what x asks of each row."""
         used = np.flatnonzero(x)
-        return np.array([math.fsum((row[used] * x[used]).tolist()) for row in self.weights])
+        members = x[used].astype(float)
+        return np.array([float((row[used] * members).sum()) for row in self.weights])
 
     def feasible(self, x: IntArray) -> bool:
         """Whether x gives every member one column and keeps all rows."""

@@ -63,8 +63,10 @@ def round_to_feasible(
 
     `reduced` are the reduced costs behind the choice; columns with inf are out.
     """
-    candidates = least(reduced, problem.groups + CANDIDATES)
-    candidates = np.setdiff1d(candidates[np.isfinite(reduced[candidates])], chosen)
+    cheap = np.zeros(problem.columns, dtype=bool)
+    cheap[least(reduced, problem.groups + CANDIDATES)] = True
+    cheap[chosen] = False
+    candidates = np.flatnonzero(cheap & np.isfinite(reduced))
     x = np.zeros(problem.columns, dtype=np.int64)
     x[chosen] = problem.counts
     moves = _moves(problem, x, chosen.copy(), candidates, reduced)
