@@ -40,6 +40,8 @@ REGULARITY = 10.0
 TABLE = 20_000
 """Points of the relation between wait and utilisation."""
 LEVEL_TOLERANCE = 1e-9
+ROUNDING = 1e-13
+"""Shares sum to 1 less this, so that they are no more in whatever order they are summed up."""
 ROUNDS = 200
 """Of the links' and the server's figures in turn, until steps change by less than SETTLED."""
 SETTLED = 1e-9
@@ -201,7 +203,7 @@ def steady_levels(
     start = longest if near is None else np.where(near > 0, near, longest)
 
     def of_those_waiting(level: FloatArray) -> FloatArray:
-        return np.where(waiting, asked(level), np.log(start / level))
+        return np.where(waiting, asked(level) + ROUNDING, np.log(start / level))
 
     return np.where(waiting, crossings(of_those_waiting, start, LEVEL_TOLERANCE), 0.0)
 
