@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from .options import NUMBERS, Options
 from .program import C4, MEASURES, Program, Row
 from .solver.aggregate import Block, Origin, aggregate, merged, separate
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
+from .threads import in_threads
 from .value import ValueCurve
 
 ROWS_AT_A_TIME = 1024
@@ -24,6 +26,7 @@ ROWS_AT_A_TIME = 1024
 AT_A_TIME = 512
 """The same, where nothing is kept of them: their options fit the processor's cache."""
 
+Found = TypeVar("Found")
 Pick = Callable[[Options], BoolArray]
 """Takes some options, [n, O, K], of those that are possible."""
 
@@ -57,12 +60,13 @@ class Builder:
     def narrowed(self, pick: Pick) -> Program:
         """Everyone takes part, with those columns only that `pick` takes: at least one of each
         entry."""
-        parts = (options.part(pick(options)) for options in self.options())
+        parts = self.each(lambda options: options.part(pick(options)))
         return self._program(*merged(parts, self._caps, self._rows), self.servers)
 
-    def options(self) -> Iterator[Options]:
-        """Those of everyone, some entries at a time."""
-        return map(self._options, self.clients.rows(AT_A_TIME))
+    def each(self, function: Callable[[Options], Found]) -> Iterator[Found]:
+        """`function` of everyone's options, some entries at a time, in their order. Several run at
+        the same time."""
+        return in_threads(lambda part: function(self._options(part)), self.clients.rows(AT_A_TIME))
 
     def part(self, options: Options, taken: BoolArray) -> Program:
         """The program of some options, [n, O, K], of these clients with their share of the servers;
@@ -79,8 +83,8 @@ class Builder:
 
     def stuck(self, usable: Pick = possible) -> IntArray:
         """Indices of the entries that have no usable option."""
-        found = [usable(options).any(axis=(1, 2)) for options in self.options()]
-        return np.flatnonzero(~np.concatenate(found))
+        found = self.each(lambda options: usable(options).any(axis=(1, 2)))
+        return np.flatnonzero(~np.concatenate(list(found)))
 
     @property
     def most_level(self) -> FloatArray:

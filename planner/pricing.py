@@ -103,12 +103,11 @@ def _without_bound(on_progress: OnProgress | None) -> OnProgress | None:
 
 
 class Pick:
-    """The cheapest columns of each client at the level, traffic and prices that suit a sample. Sums
-    up the most traffic of all clients that it is asked about."""
+    """The cheapest columns of each client at the level, traffic and prices that suit a sample."""
 
     def __init__(self, builder: Builder, factors: Sequence[float], clock: Clock) -> None:
         self.builder, self.machines, self.factors = builder, builder.servers.count, factors
-        self.traffic = np.zeros((2, len(builder.servers)))
+        self._traffic: list[FloatArray] = []
         self.level = cheapest_levels(builder.sample(FOR_LEVEL).narrowed(possible), 0, clock, ROUGH)
         program = builder.sample(FOR_PRICES).narrowed(possible)
         self.prices = np.zeros(len(program.at(self.level).caps))
@@ -129,7 +128,7 @@ class Pick:
         """An option costs no less than it does without waiting or prices. So only those come into
         question that cost less there than the last of the few that are the cheapest there costs
         here."""
-        self.traffic += options.most_traffic() / self.machines
+        self._traffic.append(options.most_traffic() / self.machines)
         near = self._priced(options, cheapest(options.least_cost, FEW))
         enough = nth_lowest(near.problem, near.cost(max(self.factors), math.inf), FEW)
         taken = options.possible & (options.least_cost <= enough[:, None, None])
@@ -139,6 +138,11 @@ class Pick:
             here |= cheapest_columns(found.problem, found.cost(factor, late), FEW)
         taken[taken] = here
         return taken
+
+    @property
+    def traffic(self) -> FloatArray:
+        """float64[2, K]: the most of all clients that it was asked about, in whatever order."""
+        return np.sum(np.sort(self._traffic, axis=0), axis=0)
 
     def _priced(self, options: Options, taken: BoolArray) -> _Priced:
         there = self.builder.part(options, taken).with_link_use(self.use, self.level)

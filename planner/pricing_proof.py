@@ -104,7 +104,7 @@ def _divided(
 
 def _bounds(builder: Builder, leaves: Sequence[Leaf], pricing: Pricing) -> list[float]:
     """Of all columns in each leaf at its prices."""
-    terms = [_terms(builder, options, leaves, pricing) for options in builder.options()]
+    terms = builder.each(lambda options: _terms(builder, options, leaves, pricing))
     return [pricing.bound(math.fsum(of_leaf)) for of_leaf in zip(*terms, strict=True)]
 
 
@@ -136,8 +136,7 @@ def _bettered(
 ) -> tuple[float, Leaf]:
     """The bound of better prices for all columns, and the leaf with these."""
     parts: list[Lagrangian] = []
-    for options in builder.options():
-        part = builder.part(options, options.possible)
+    for part in builder.each(lambda options: builder.part(options, options.possible)):
         lagrangian = pricing.lagrangian(leaf.of(Boxes(part)))
         if lagrangian is None:
             return math.inf, leaf

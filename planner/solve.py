@@ -141,12 +141,15 @@ def make_plan(
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Without the search for garbage in cycles, of which planning leaves little: it would look at
-    all objects of a large fleet again and again."""
+    all objects of a large fleet again and again. They go to the old ones afterwards, which are
+    looked at the least often."""
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        gc.unfreeze()
         if was:
             gc.enable()
 

@@ -147,7 +147,7 @@ def test_options_that_are_ruled_out_change_no_bound(
     """Also where options are paid for what they fill of queues and links."""
     builder = builder_of(*with_servers(*case), metrics)
     assume(not len(builder.stuck()))
-    (options,), pricing = builder.options(), OfSum(math.inf)
+    (options,), pricing = builder.each(lambda options: options), OfSum(math.inf)
     kinds = len(builder.servers)
     low = Point(np.full(kinds, levels[0]), np.zeros((2, kinds)))
     high = Point(np.full(kinds, sum(levels)), np.full((2, kinds), use))
@@ -185,7 +185,7 @@ def test_the_cheapest_columns_of_each_group() -> None:
 def test_parts_make_up_the_whole(profile: Profile) -> None:
     builder = builder_of(profile, many(250, 40, GIGABITS))
     whole = builder.narrowed(possible)
-    parts = [builder.part(options, options.possible) for options in builder.options()]
+    parts = [*builder.each(lambda options: builder.part(options, options.possible))]
     assert [part.static.groups for part in parts] == [100, 100, 50]
     assert sum(part.static.columns for part in parts) == whole.static.columns
     assert sum(part.service.sum() for part in parts) == pytest.approx(whole.service.sum())
@@ -212,7 +212,7 @@ def test_the_same_columns_are_picked_as_among_all_options(
     made = many(60, 20.0, 20.0, step_deadline_seconds=deadline)
     builder = builder_of(profile, made)
     pick = Pick(builder, factors, Clock(60))
-    for options in builder.options():
+    for options in builder.each(lambda options: options):
         everything = replace(options)
         vars(everything)["least_cost"] = np.where(options.possible, 0.0, np.inf)
         picked = pick(options)
