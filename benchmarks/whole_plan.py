@@ -8,7 +8,8 @@ smollm2-360m (32 blocks) is split at any depth with three codecs among the devic
 one server that the plan fills: its queue, its link and its memory are shared. flexp searches over
 the queue and proves its plan; the time holds building, search, proof and the independent check.
 The naive program is told flexp's queue and link, which leaves it linear: one variable an option, in
-PuLP, as benchmarks/planner.py builds it. Seconds are those of the processor, in one thread.
+PuLP, as benchmarks/planner.py builds it. Seconds are those of the processor, of all
+threads together: flexp's passes over a large fleet use several, the solvers one.
 """
 
 from __future__ import annotations
