@@ -23,8 +23,9 @@ from .value import ValueCurve
 
 ROWS_AT_A_TIME = 1024
 """Client entries whose options are in memory at the same time."""
-AT_A_TIME = 512
-"""The same, where nothing is kept of them: their options fit the processor's cache."""
+AT_A_TIME = 4096
+"""The same in a thread, where nothing is kept of them: numpy's loops over so many take far longer
+than what Python does between them, which holds up the other threads."""
 
 Found = TypeVar("Found")
 Pick = Callable[[Options], BoolArray]
