@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -24,8 +23,6 @@ class Contract(BaseModel):
 
 
 C = TypeVar("C", bound=Contract)
-ENTRIES_AT_A_TIME = 100
-"""Of a list, where its text is made piece by piece."""
 WrittenOne = Annotated[Literal[1], BeforeValidator(lambda value: 1 if value == "1" else value)]
 """The version of a file that is read as it is written."""
 
@@ -183,23 +180,5 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 def content_hash(contract: BaseModel) -> str:
     """SHA-256 of the canonical JSON: equal for equal content, whatever the file's layout."""
-    digest = hashlib.sha256()
-    for piece in _canonical(contract.model_dump(mode="json")):
-        digest.update(piece.encode())
-    return digest.hexdigest()
-
-
-def _canonical(data: dict[str, Any]) -> Iterator[str]:
-    """JSON with sorted keys and without spaces, in pieces: the text of a large fleet at once is
-    slower to make than to hash."""
-    encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-    for number, (key, value) in enumerate(sorted(data.items())):
-        yield f"{',' if number else '{'}{encode(key)}:"
-        if not isinstance(value, list):
-            yield encode(value)
-            continue
-        for start in range(0, len(value), ENTRIES_AT_A_TIME):
-            entries = encode(value[start : start + ENTRIES_AT_A_TIME])
-            yield f"{',' if start else '['}{entries[1:-1]}"
-        yield "]" if value else "[]"
-    yield "}" if data else "{}"
+    canonical = json.dumps(contract.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -122,8 +122,9 @@ class Branching:
         """Whether each choice of a box that may be better has been tried."""
         best, columns = self.best, box.boxes.columns
         few = min(FEW, FEW_ENTRIES // box.fast.static.groups)
-        hopeless = few == 0 or self.clock.over()
-        listed = None if hopeless else outlook.listed(best.target, LISTED * few)
+        if few == 0 or self.clock.over():
+            return False
+        listed = outlook.listed(best.target, LISTED * few)
         if listed is None:
             return False
         new = [x for x in listed if not best.tried(x, columns)]

@@ -92,7 +92,7 @@ def workload(server: ResolvedServer, guests: Sequence[Guest]) -> Workload:
 def _kinds(asked: Sequence[Demand]) -> tuple[list[Demand], IntArray]:
     """The different ones, of which there are few, and int64[C]: which of them each is."""
     kinds = {id(one): one for one in asked}
-    places = dict(zip(kinds, itertools.count(), strict=False))
+    places = {key: place for place, key in enumerate(kinds)}
     return list(kinds.values()), np.array([places[id(one)] for one in asked])
 
 

@@ -39,6 +39,11 @@ Rows = Sequence[tuple[str, FloatArray, float]]
 """Label, what each column asks, cap."""
 
 
+def how_often(seconds: FloatArray) -> FloatArray:
+    """Steps per second; none where nothing takes time."""
+    return np.divide(1.0, seconds, out=np.zeros_like(seconds), where=seconds > 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Steps:
     """float64[N] at given levels."""
@@ -50,9 +55,7 @@ class Steps:
 
     @cached_property
     def often(self) -> FloatArray:
-        """Steps per second."""
-        out = np.zeros_like(self.seconds)
-        return np.divide(1.0, self.seconds, out=out, where=self.seconds > 0)
+        return how_often(self.seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +176,7 @@ class Program:
     def at_least(self, use: FloatArray) -> Program:
         """Steps no longer than on any links that are as full as `use` or fuller."""
         alone = self.apart + self.up + self.down + self.service
-        often = np.divide(1.0, alone, out=np.zeros_like(alone), where=alone > 0)
+        often = how_often(alone)
         return replace(self, link_use=use, own_use=self.traffic * often)
 
     def at_most(self, use: FloatArray) -> Program:

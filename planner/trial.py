@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .links import EQUAL, ROUNDS
-from .program import Program
+from .program import Program, how_often
 from .queueing import Demand, at_level, link_factor, steady_levels
 from .relaxation import Relaxation
 from .solver.problem import BoolArray, FloatArray, IntArray
@@ -47,7 +47,7 @@ def try_choices(program: Program, counts: IntArray) -> Trial:
     own = program.own_use[:, column]
     towards, settled = Relaxation(), np.zeros(0, dtype=bool)
     for _ in range(ROUNDS):
-        often = _per(entries.seconds(use, own))
+        often = how_often(entries.seconds(use, own))
         found = entries.use(often)
         settled = np.abs(found - use).max(axis=(0, 2)) <= EQUAL
         use, own = towards(use, found), program.traffic[:, column] * often
@@ -97,7 +97,7 @@ class _Entries:
 
     def filled(self, seconds: FloatArray) -> FloatArray:
         """float64[M]"""
-        program, often = self.program, _per(seconds)
+        program, often = self.program, how_often(seconds)
         policy, servers = program.policy, program.servers
         busy = self._of_servers(program.service[self.column] * often) / servers.accelerators
         shares = [busy / policy.server_utilisation]
@@ -123,8 +123,3 @@ class _Entries:
 def _sums(index: IntArray, of: FloatArray, size: int) -> FloatArray:
     """float64[size]: the sum of the numbers with each index."""
     return np.asarray(np.bincount(index, of, size), dtype=float)
-
-
-def _per(seconds: FloatArray) -> FloatArray:
-    """Steps per second; none where nothing takes time."""
-    return np.divide(1.0, seconds, out=np.zeros_like(seconds), where=seconds > 0)

@@ -41,7 +41,7 @@ from flexp.profiler.profile import Profile
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from .conftest import device, fleet, link, random_fleets
+from .conftest import device, fleet, link, random_fleets, with_second_server
 from .test_search import every_plan
 
 GIGABITS = 1000.0
@@ -145,7 +145,8 @@ def test_options_that_are_ruled_out_change_no_bound(
     metrics: str,
 ) -> None:
     """Also where options are paid for what they fill of queues and links."""
-    builder = builder_of(*with_servers(*case), metrics)
+    profile, made = case
+    builder = builder_of(profile, with_second_server(made, 3.0), metrics)
     assume(not len(builder.stuck()))
     (options,), pricing = builder.each(lambda options: options), OfSum(math.inf)
     kinds = len(builder.servers)
@@ -159,15 +160,6 @@ def test_options_that_are_ruled_out_change_no_bound(
         part = Boxes(builder.part(options, matter))
         expected = leaf.term(whole, pricing)
         assert leaf.term(part, pricing) == pytest.approx(expected, rel=1e-12, abs=1e-9)
-
-
-def with_servers(profile: Profile, made: ResolvedFleet) -> tuple[Profile, ResolvedFleet]:
-    """With a faster server beside it."""
-    (first,) = made.servers
-    speed = 3 * first.device.training_flops_per_second
-    faster = first.device.model_copy(update={"training_flops_per_second": speed, "watts": 300})
-    second = first.model_copy(update={"name": "second", "device": faster})
-    return profile, made.model_copy(update={"servers": (first, second)})
 
 
 def test_the_cheapest_columns_of_each_group() -> None:

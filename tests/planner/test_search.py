@@ -53,15 +53,19 @@ def every_plan(profile: Profile, fleet: ResolvedFleet) -> list[Plan]:
     return found
 
 
+def every_value(profile: Profile, fleet: ResolvedFleet, objective: str) -> list[float]:
+    """Of `every_plan`."""
+    (level,) = parse_objective(objective)
+    plans = every_plan(profile, fleet)
+    return [objective_value(level, plan, fleet, DEFAULT_CURVE) for plan in plans]
+
+
 @pytest.mark.parametrize("objective", ["total", "slowest", "value", "total+0.2*server"])
 @settings(max_examples=6, deadline=None)
 @given(case=random_fleets(max_clients=3))
 def test_equals_brute_force(objective: str, case: tuple[Profile, ResolvedFleet]) -> None:
     profile, fleet = case
-    (level,) = parse_objective(objective)
-    values = [
-        objective_value(level, plan, fleet, DEFAULT_CURVE) for plan in every_plan(profile, fleet)
-    ]
+    values = every_value(profile, fleet, objective)
     try:
         plan = planned(profile, fleet, objective)
     except InfeasibleError:
@@ -88,10 +92,7 @@ def test_boxes_equal_brute_force_where_the_link_is_nearly_full(
         return
     used = 1e10 * wide.servers[0].link_utilisation
     fleet = with_server_link(fleet, used / (fullness * fleet.policy.server_utilisation))
-    (level,) = parse_objective(objective)
-    values = [
-        objective_value(level, plan, fleet, DEFAULT_CURVE) for plan in every_plan(profile, fleet)
-    ]
+    values = every_value(profile, fleet, objective)
     with mock.patch.object(search, "FEW_CHOICES", 0), mock.patch.object(branching, "FEW", 0):
         found = find_plan({profile.settings.batch: profile}, fleet, Wanted(objective=objective))
     if isinstance(found, NoPlan):
@@ -114,10 +115,7 @@ def test_what_boxes_say_of_two_servers_is_true(
     in the time."""
     profile, fleet = case
     fleet = with_second_server(fleet, speed)
-    (level,) = parse_objective(objective)
-    values = [
-        objective_value(level, plan, fleet, DEFAULT_CURVE) for plan in every_plan(profile, fleet)
-    ]
+    values = every_value(profile, fleet, objective)
     wanted = Wanted(objective=objective, time_limit_seconds=2)
     with mock.patch.object(search, "FEW_CHOICES", 0), mock.patch.object(branching, "FEW", 0):
         try:
@@ -159,15 +157,12 @@ def test_a_server_that_nobody_needs_is_left_empty(profile: Profile) -> None:
     """All choices with a client at the slow server cost more. That nobody waits there does not mean
     that somebody is there: to think so proves another plan the best one."""
     clients = [(f"client{i}", device("pi", 20, 1024), link("wifi", 40, 80)) for i in range(4)]
-    fast, slow = (device("server", rate, 8192) for rate in (400, 0.02))
-    fleet = fleet_of(clients, (fast, link("fibre", 1000, 1000, 0.001)))
-    (server,) = fleet.servers
-    second = server.model_copy(update={"name": "second", "device": slow})
-    fleet = fleet.model_copy(update={"servers": (server, second)})
+    one = fleet_of(clients, (device("server", 400, 8192), link("fibre", 1000, 1000, 0.001)))
+    fleet = with_second_server(one, 5e-5)
     task = prepare({profile.settings.batch: profile}, fleet)
     program = task.builder(parse_objective("total"), DEFAULT_CURVE).build()
     assert len(program.on[1].nonzero()[0])
-    alone = planned(profile, fleet.model_copy(update={"servers": (server,)}))
+    alone = planned(profile, one)
     with mock.patch.object(search, "FEW_CHOICES", 0), mock.patch.object(Best, "find"):
         found = find_plan({profile.settings.batch: profile}, fleet, Wanted())
     assert not isinstance(found, NoPlan)
