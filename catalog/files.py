@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Hashable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -180,5 +182,20 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 def content_hash(contract: BaseModel) -> str:
     """SHA-256 of the canonical JSON: equal for equal content, whatever the file's layout."""
-    canonical = json.dumps(contract.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    if _holds_mappings(type(contract)):
+        data = contract.model_dump(mode="json")
+        canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    else:
+        canonical = contract.model_dump_json()
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@cache
+def _holds_mappings(kind: Hashable) -> bool:
+    """Whether a value of this type may have a mapping in it, whose keys are in the file's order."""
+    if kind in (Any, dict) or get_origin(kind) in (dict, Mapping):
+        return True
+    parts = get_args(kind)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        parts = tuple(field.annotation for field in kind.model_fields.values())
+    return any(_holds_mappings(part) for part in parts)

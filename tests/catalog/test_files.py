@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
-from flexp.catalog.files import read_mapping
+from flexp.catalog.files import Contract, content_hash, read_mapping
 from flexp.catalog.lines import Place, file_line
 from flexp.catalog.problems import LIMIT, Problems
 from flexp.errors import FieldError, FlexpError, SyntaxFileError, UnknownNameError
+from pydantic import Field, create_model
 
 
 def test_merged_mappings_may_be_changed(tmp_path: Path) -> None:
@@ -97,3 +100,35 @@ def test_so_many_problems_are_enough() -> None:
             with problems.caught():
                 raise FieldError(f"problem {seen}")
     assert seen == LIMIT
+
+
+class Inner(Contract):
+    rates: dict[str, float] = Field(default_factory=dict)
+
+
+class Outer(Contract):
+    inner: tuple[Inner, ...]
+
+
+AB = {"a": 1.0, "b": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "of"),
+    [
+        (dict[str, float], lambda mapping: mapping),
+        (dict[str, float] | None, lambda mapping: mapping),
+        (Mapping[str, float], lambda mapping: mapping),
+        (dict, lambda mapping: mapping),
+        (Any, lambda mapping: mapping),
+        (Annotated[tuple[dict[str, float], ...], Field(min_length=1)], lambda mapping: (mapping,)),
+        (Outer, lambda mapping: Outer(inner=(Inner(rates=mapping),))),
+        (list[Outer | None], lambda mapping: [None, Outer(inner=(Inner(rates=mapping),))]),
+    ],
+)
+def test_the_order_of_keys_does_not_change_the_hash(kind: Any, of: Any) -> None:
+    made = create_model("Made", __base__=Contract, plain=(int, 1), field=(kind, ...))
+    one, other = (made(field=of(dict(pairs))) for pairs in (AB.items(), reversed(AB.items())))
+    assert one.model_dump_json() != other.model_dump_json()
+    assert content_hash(one) == content_hash(other)
+    assert content_hash(one) != content_hash(made(field=of({"a": 1.0, "b": 2.5})))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -151,6 +152,22 @@ def test_the_spelling_of_one_codec_does_not_change_the_hash(tmp_path: Path) -> N
     one = read(tmp_path, fleet=f"{TOP}{CLIENTS}policy: {{codec: int8}}\n")
     other = read(tmp_path, fleet=f"{TOP}{CLIENTS}policy: {{codecs: [int8]}}\n")
     assert content_hash(one) == content_hash(other)
+
+
+def turned(data: Any) -> Any:
+    """With the keys of all mappings the other way round."""
+    if isinstance(data, dict):
+        return {key: turned(value) for key, value in reversed(data.items())}
+    return [turned(value) for value in data] if isinstance(data, list) else data
+
+
+def test_the_order_of_fields_does_not_change_the_hash(office: ResolvedFleet) -> None:
+    data = office.model_dump(mode="json")
+    assert list(turned(data)) == list(reversed(data))
+    assert content_hash(ResolvedFleet.model_validate(turned(data))) == content_hash(office)
+    for field, value in (("name", "other"), ("clients", data["clients"][1:])):
+        other = ResolvedFleet.model_validate({**data, field: value})
+        assert content_hash(other) != content_hash(office)
 
 
 def test_a_million_members_are_not_written_out(tmp_path: Path) -> None:
