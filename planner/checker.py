@@ -4,22 +4,25 @@ without the solver and without the arrays that it worked on. Labels are those of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 
 from ..catalog.files import content_hash
 from ..catalog.units import format_bytes
 from ..errors import PlanError
 from ..profiler.costs import server_backbone_bytes
-from ..profiler.placement import Placement
 from ..profiler.profile import Profile
-from .fleet import ResolvedFleet, ResolvedServer
-from .machine_load import Guest, MachineLoad, machine_load
-from .menu import Demand, Variant, make_menu
+from .columns import columns
+from .deepest import Deepest
+from .fleet import ResolvedFleet
+from .guests import Guests, variants_of
+from .machine_load import MachineLoad, machine_load
+from .menu import Variant, make_menu
 from .objective import parse_objective
 from .objective_value import machines, objective_value
 from .plan import AbsentClient, ClientPlan, Plan, ServerPlan, relative_gap
-from .predict import broken_limits, predict_step, steps_of
-from .promise import Deepest, bottleneck, prediction, server_plan
+from .predict import Step, broken_limits, steps_of
+from .promise import bottleneck, predictions, server_plan
 from .value import DEFAULT_CURVE, ValueCurve
 
 FIGURE_TOLERANCE = 1e-9
@@ -28,8 +31,10 @@ LIMIT_TOLERANCE = 1e-6
 """Relative overrun of a shared limit that is put down to the solver's arithmetic."""
 OPTIMAL_GAP = 1e-4
 
+MEMBERS = attrgetter("name", "class_size", "first", "count")
+"""Of an entry of a plan: who does the same."""
+
 Violation = tuple[str, str]
-Choice = tuple[Variant, Demand]
 
 
 def check(
@@ -62,7 +67,7 @@ def violations(
     found = [
         *_inputs(plan, profiles, fleet, fleet_hash or content_hash(fleet)),
         *_assignment(plan, fleet),
-        *recount.variants(),
+        *recount.unknown(),
     ]
     yield from found
     if found:
@@ -93,6 +98,19 @@ def _inputs(
 
 def _assignment(plan: Plan, fleet: ResolvedFleet) -> Iterator[Violation]:
     """C1: every member of every client is somewhere once, or absent where it may be."""
+    whole = [(client.name, client.count, 1, client.count) for client in fleet.clients]
+    if plan.absent or list(map(MEMBERS, plan.clients)) != whole:
+        yield from _members(plan, fleet)
+    known = machines(fleet)
+    for client in plan.clients:
+        if client.server not in known:
+            yield "C1_assign", f"{client.name}: no machine is named {client.server!r}"
+        if not 1 <= client.depth <= plan.blocks - client.top - 1:
+            yield "C1_assign", f"{client.name}: depth {client.depth} of {plan.blocks} blocks"
+
+
+def _members(plan: Plan, fleet: ResolvedFleet) -> Iterator[Violation]:
+    """Entry by entry, for plans that divide classes, leave clients out or have another order."""
     entries = {client.name: client for client in fleet.clients}
     places: dict[str, list[tuple[int, int]]] = {name: [] for name in entries}
     everyone: tuple[ClientPlan | AbsentClient, ...] = (*plan.clients, *plan.absent)
@@ -113,12 +131,6 @@ def _assignment(plan: Plan, fleet: ResolvedFleet) -> Iterator[Violation]:
             yield "C1_assign", f"{name}: members {sorted(spans)} of {entries[name].count}"
         elif any(end != start for end, start in zip(edges[1:-1:2], edges[2::2], strict=True)):
             yield "C1_assign", f"{name}: members are missing or twice in {sorted(spans)}"
-    known = machines(fleet)
-    for client in plan.clients:
-        if client.server not in known:
-            yield "C1_assign", f"{client.name}: no machine is named {client.server!r}"
-        if not 1 <= client.depth <= plan.blocks - client.top - 1:
-            yield "C1_assign", f"{client.name}: depth {client.depth} of {plan.blocks} blocks"
 
 
 class _Recount:
@@ -127,33 +139,37 @@ class _Recount:
     def __init__(self, plan: Plan, profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> None:
         self.plan, self.profiles, self.fleet = plan, profiles, fleet
         self.menu = make_menu(profiles, fleet.policy)
-        self.known = {
-            _choice(variant.placement, variant): (variant, asked)
-            for variant, asked in zip(self.menu.variants, self.menu.demands, strict=True)
-        }
-        self.choices = [self.known.get(_choice(client, client)) for client in plan.clients]
+        self.clients = sorted(plan.clients, key=attrgetter("name", "first"))
+        self.variants = variants_of(self.clients, self.menu)
         self.entries = {client.name: client for client in fleet.clients}
         self.machines = machines(fleet)
         self.deepest = Deepest(self.menu, fleet)
 
-    def variants(self) -> Iterator[Violation]:
-        for client, choice in zip(self.plan.clients, self.choices, strict=True):
-            if choice is None:
+    def unknown(self) -> Iterator[Violation]:
+        for client, variant in zip(self.clients, self.variants, strict=True):
+            if variant is None:
                 yield "C1_assign", f"{client.name}: the policy allows no {variant_of(client)}"
 
     def violations(self) -> Iterator[Violation]:
         """Machine by machine: what it is asked for, and what each of its clients is promised."""
-        served: dict[str, list[tuple[ClientPlan, Choice]]] = {name: [] for name in self.machines}
-        for client, choice in zip(self.plan.clients, self.choices, strict=True):
-            if choice is not None:
-                served[client.server].append((client, choice))
+        served: dict[str, list[tuple[ClientPlan, int]]] = {name: [] for name in self.machines}
+        for client, variant in zip(self.clients, self.variants, strict=True):
+            if variant is not None:
+                served[client.server].append((client, variant))
         expected = []
         for name, server in self.machines.items():
-            guests = [self._guest(client, choice, server) for client, choice in served[name]]
-            load = machine_load(server, guests)
-            for index, (client, (variant, _)) in enumerate(served[name]):
-                yield from self._client(client, variant, guests[index], load, index)
-            expected.append(self._machine(name, server, load))
+            clients = [client for client, _ in served[name]]
+            guests = Guests(
+                server,
+                self.menu,
+                clients=[self.entries[client.name] for client in clients],
+                variants=[variant for _, variant in served[name]],
+                members=[client.count for client in clients],
+            )
+            load = machine_load(guests)
+            yield from self._own_limits(load)
+            yield from self._figures(clients, load)
+            expected.append(self._machine(name, load))
             yield from self._shared(expected[-1], load)
         stated = {server.name: server for server in self.plan.servers}
         if list(stated) != [server.name for server in expected]:
@@ -162,35 +178,40 @@ class _Recount:
         for machine in expected:
             yield from _compare(machine.name, stated[machine.name], machine.model_dump())
 
-    def _guest(self, client: ClientPlan, choice: Choice, server: ResolvedServer) -> Guest:
-        (variant, asked), entry = choice, self.entries[client.name]
-        return Guest(client.count, entry, predict_step(asked, variant, entry, server), asked)
+    def _own_limits(self, load: MachineLoad) -> Iterator[Violation]:
+        """C2, C3, C7, C8 and C9."""
+        guests, policy, menu = load.guests, self.fleet.policy, self.menu
+        steps = zip(*(part.tolist() for part in guests.step), strict=True)
+        for entry, choice, step, wait in zip(
+            guests.clients, guests.variants, steps, load.wait_seconds.tolist(), strict=True
+        ):
+            asked, variant = menu.demands[choice], menu.variants[choice]
+            for label, text in broken_limits(
+                asked, variant, Step(*step), entry, policy, menu.round_samples, wait
+            ):
+                yield label, f"{entry.name}: {text}"
 
-    def _client(
-        self, client: ClientPlan, variant: Variant, guest: Guest, load: MachineLoad, index: int
-    ) -> Iterator[Violation]:
-        _, entry, step, asked = guest
-        policy, samples = self.fleet.policy, self.menu.round_samples
-        figures = prediction(guest, load, index)
-        wait = load.wait_seconds(guest, index)
-        for label, text in broken_limits(asked, variant, step, entry, policy, samples, wait):
-            yield label, f"{client.name}: {text}"
-        yield from _compare(client.name, client.predicted, figures)
+    def _figures(self, clients: Sequence[ClientPlan], load: MachineLoad) -> Iterator[Violation]:
+        """What is promised of a machine's clients."""
+        guests, policy, samples = load.guests, self.fleet.policy, self.menu.round_samples
+        steps = [round(steps_of(variant, policy, samples)) for variant in self.menu.variants]
         expected = {
-            "device": entry.device.name,
-            "link": entry.link.name,
-            "steps": round(steps_of(variant, policy, samples)),
-            "deepest": self.deepest.of(entry),
-            "memory_limit_bytes": entry.device.usable_memory_bytes,
+            "device": guests.fields["device.name"],
+            "link": guests.fields["link.name"],
+            "steps": [steps[variant] for variant in guests.variants],
+            "deepest": self.deepest.of(guests),
+            "memory_limit_bytes": guests.fields["device.usable_memory_bytes"],
         }
-        yield from _compare(client.name, client, expected)
+        names = guests.fields["name"]
+        yield from _compare_all(names, clients, expected)
+        yield from _compare_all(names, [client.predicted for client in clients], predictions(load))
 
-    def _machine(self, name: str, server: ResolvedServer, load: MachineLoad) -> ServerPlan:
+    def _machine(self, name: str, load: MachineLoad) -> ServerPlan:
         policy = self.fleet.policy
         backbone = server_backbone_bytes(
             next(iter(self.profiles.values())), policy.server_side, heads=policy.labels_may_leave
         )
-        return server_plan(name, server, load, backbone, policy.server_utilisation)
+        return server_plan(name, load, backbone, policy.server_utilisation)
 
     def _shared(self, found: ServerPlan, load: MachineLoad) -> Iterator[Violation]:
         """C4, C5 and C6. C5's queue is the one that the clients make: it holds by construction."""
@@ -213,14 +234,6 @@ class _Recount:
                 )
 
 
-def _choice(split: ClientPlan | Placement, work: ClientPlan | Variant) -> tuple[object, ...]:
-    """What tells a variant from the others of its menu."""
-    return (
-        *(split.depth, split.top, split.head, split.checkpointing),
-        *(work.codec, work.batch, work.micro_batches),
-    )
-
-
 def variant_of(client: ClientPlan) -> Variant:
     return Variant(client.placement, client.codec, client.batch, client.micro_batches)
 
@@ -241,9 +254,18 @@ def _objectives(plan: Plan, fleet: ResolvedFleet, curve: ValueCurve) -> Iterator
         yield "figures", f"bottleneck is {plan.bottleneck!r}, recomputed {bottleneck(plan)!r}"
 
 
+def _compare_all(
+    names: Sequence[str], stated: Sequence[object], expected: Mapping[str, Sequence[object]]
+) -> Iterator[Violation]:
+    """Field by field, and one by one where a field differs anywhere."""
+    found = columns(tuple(expected), stated)
+    for field, values in expected.items():
+        if found[field] != tuple(values):
+            for name, one, value in zip(names, stated, values, strict=True):
+                yield from _compare(name, one, {field: value})
+
+
 def _compare(who: str, stated: object, expected: Mapping[str, object]) -> Iterator[Violation]:
-    if expected.items() <= vars(stated).items():
-        return
     for field, value in expected.items():
         found = getattr(stated, field)
         if found == value:

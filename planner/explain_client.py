@@ -14,6 +14,7 @@ from ..errors import FieldError
 from ..profiler.profile import Profile
 from .checker import variant_of
 from .client_groups import group_clients
+from .deepest import keeps_limits
 from .explanation import AbsentExplanation, Choice, ClientExplanation, Use
 from .fleet import ResolvedFleet
 from .menu import Variant
@@ -21,7 +22,6 @@ from .names import member_name, member_names
 from .plan import AbsentClient, ClientPlan, Plan
 from .predict import C2, C3, C7, C8, C9
 from .program import C4, C5_COMPUTE, C6_DOWN, C6_UP
-from .promise import keeps_limits
 from .stuck import Group, Stuck
 from .value import DEFAULT_CURVE, ValueCurve
 from .what_if import Changed, WhatIf, find_entries

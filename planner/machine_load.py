@@ -2,106 +2,87 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
-from .fleet import ResolvedClient, ResolvedServer
-from .menu import Demand
-from .predict import Step
+from .fleet import ResolvedServer
+from .guests import Guests
 from .queueing import Predicted, predict
 from .simulate import Workload
-from .solver.problem import FloatArray, IntArray
+from .solver.problem import FloatArray
 
 MOST_VISITS = 2
 
 
-class Guest(NamedTuple):
-    """Clients of one machine that do the same."""
-
-    members: int
-    client: ResolvedClient
-    step: Step
-    demand: Demand
-
-
 @dataclass(frozen=True, eq=False)
 class MachineLoad:
-    """`predicted` is in the order of the guests; None for a machine without guests."""
+    """The steady state of an asynchronous machine with its guests."""
 
+    guests: Guests
     predicted: Predicted | None
-    clients: int
-    client_bytes: int
-    """What the guests add to the machine's memory."""
+    """In the order of the guests; None for a machine without any."""
 
-    @cached_property
-    def steps(self) -> list[tuple[float, float, float]]:
-        """Mean, median and 95th percentile of each guest's step, in seconds."""
-        found = self.predicted
-        if found is None:
-            return []
-        columns = (found.mean_seconds, found.p50_seconds, found.p95_seconds)
-        return list(zip(*(column.tolist() for column in columns), strict=True))
+    @property
+    def clients(self) -> int:
+        return sum(self.guests.members)
 
-    def wait_seconds(self, guest: Guest, index: int) -> float:
-        """Beyond the step of the client alone: in the queue and on the server's link."""
-        return max(0.0, self.steps[index][0] - guest.step.step_seconds)
+    @property
+    def client_bytes(self) -> int:
+        """What the guests add to the machine's memory."""
+        demands, guests = self.guests.menu.demands, self.guests
+        return sum(
+            members * demands[variant].server_memory_bytes
+            for members, variant in zip(guests.members, guests.variants, strict=True)
+        )
 
-
-def machine_load(server: ResolvedServer, guests: Sequence[Guest]) -> MachineLoad:
-    """The steady state of an asynchronous machine, by the formulas of planner/queueing.py."""
-    return MachineLoad(
-        predicted=predict(workload(server, guests), server.accelerators) if guests else None,
-        clients=sum(guest.members for guest in guests),
-        client_bytes=sum(guest.members * guest.demand.server_memory_bytes for guest in guests),
-    )
+    @property
+    def wait_seconds(self) -> FloatArray:
+        """float64[C]: beyond the client's own step, in the queue and on the server's link."""
+        if self.predicted is None:
+            return np.zeros(0)
+        return np.maximum(0.0, self.predicted.mean_seconds - self.guests.step.step_seconds)
 
 
-def workload(server: ResolvedServer, guests: Sequence[Guest]) -> Workload:
+def machine_load(guests: Guests) -> MachineLoad:
+    """By the formulas of planner/queueing.py."""
+    workers = guests.server.accelerators
+    return MachineLoad(guests, predict(workload(guests), workers) if len(guests) else None)
+
+
+def workload(guests: Guests) -> Workload:
     """The guests as the simulation takes them, a class for each.
 
     What micro-batches hide is taken from the device's stages and the transfers in proportion.
     """
-    members, clients, steps, asked = zip(*guests, strict=True)
-    table = np.fromiter(itertools.chain.from_iterable(steps), float, 6 * len(steps))
-    device, up, down, round_trips, _, hidden = table.reshape(-1, 6).T
-    kinds, which = _kinds(asked)
-    visits_C = np.array([kind.visits for kind in kinds])[which]
-    speeds = np.array([client.device.training_flops_per_second for client in clients])
-    left = 1 - hidden / (device + up + down)
-    there = np.arange(MOST_VISITS) < visits_C[:, None]
-    device_flops = _stages([kind.device_flops for kind in kinds], MOST_VISITS + 1)[which]
-    server_flops = _stages([kind.server_flops for kind in kinds], MOST_VISITS)[which]
+    step, server, demands = guests.step, guests.server, guests.menu.demands
+    device, up, down = step.device_seconds, step.up_seconds, step.down_seconds
+    left = 1 - step.hidden_seconds / (device + up + down)
+    visits = guests.asked("visits")
+    there = np.arange(MOST_VISITS) < visits[:, None]
+    device_flops = _stages([asked.device_flops for asked in demands], MOST_VISITS + 1)
+    server_flops = _stages([asked.server_flops for asked in demands], MOST_VISITS)
+    speeds = guests.own("device.training_flops_per_second")
     return Workload(
-        counts=np.array(members),
-        visits=visits_C,
-        device_seconds=left[:, None] * device_flops / speeds[:, None],
-        up_seconds=there * (left * up / visits_C)[:, None],
-        server_seconds=server_flops / server.device.training_flops_per_second,
-        down_seconds=there * (left * down / visits_C)[:, None],
-        round_trip_seconds=round_trips / visits_C,
-        up_share=_shares([client.link.up_bits_per_second for client in clients], server, "down"),
-        down_share=_shares([client.link.down_bits_per_second for client in clients], server, "up"),
+        counts=np.array(guests.members),
+        visits=visits.astype(np.int64),
+        device_seconds=left[:, None] * device_flops[guests.variant] / speeds[:, None],
+        up_seconds=there * (left * up / visits)[:, None],
+        server_seconds=server_flops[guests.variant] / server.device.training_flops_per_second,
+        down_seconds=there * (left * down / visits)[:, None],
+        round_trip_seconds=step.round_trip_seconds / visits,
+        up_share=_shares(guests.own("link.up_bits_per_second"), server, "down"),
+        down_share=_shares(guests.own("link.down_bits_per_second"), server, "up"),
     )
 
 
-def _kinds(asked: Sequence[Demand]) -> tuple[list[Demand], IntArray]:
-    """The different ones, of which there are few, and int64[C]: which of them each is."""
-    kinds = {id(one): one for one in asked}
-    places = {key: place for place, key in enumerate(kinds)}
-    return list(kinds.values()), np.array([places[id(one)] for one in asked])
-
-
 def _stages(flops: Sequence[tuple[int, ...]], most: int) -> FloatArray:
-    """float64[C, most]: the FLOPs of each guest's stages, 0 beyond the last one."""
+    """float64[O, most]: the FLOPs of each variant's stages, 0 beyond the last one."""
     return np.array([(*stages, *(0,) * (most - len(stages))) for stages in flops], dtype=float)
 
 
-def _shares(rates: Sequence[float], server: ResolvedServer, way: str) -> FloatArray:
+def _shares(rates: FloatArray, server: ResolvedServer, way: str) -> FloatArray:
     """The rate of a client's messages over that of the server's link."""
     own = getattr(server.link, f"{way}_bits_per_second")
-    return np.minimum(1.0, np.array(rates) / own)
+    return np.minimum(1.0, rates / own)

@@ -11,8 +11,6 @@ from .objective import ABSENT, Objective
 from .plan import ClientPlan, Plan, round_seconds
 from .value import ValueCurve
 
-Machine = tuple[ClientPlan, ResolvedClient, ResolvedServer]
-
 
 def objective_value(
     objective: Objective, plan: Plan, fleet: ResolvedFleet, curve: ValueCurve
@@ -24,12 +22,11 @@ def objective_value(
     away = math.fsum(clients[entry.name].weight * entry.count for entry in plan.absent)
     left_out = math.fsum(weight * away for weight, metric in objective.terms if metric == ABSENT)
     servers = machines(fleet)
-    joined = [(entry, clients[entry.name], servers[entry.server]) for entry in plan.clients]
+    costs = [(w, PER_CLIENT[metric]) for w, metric in objective.terms if metric != ABSENT]
     return left_out + math.fsum(
-        weight * entry.count * PER_CLIENT[metric](entry, client, server, plan, curve)
-        for weight, metric in objective.terms
-        if metric != ABSENT
-        for entry, client, server in joined
+        weight * entry.count * cost(entry, clients[entry.name], servers[entry.server], plan, curve)
+        for weight, cost in costs
+        for entry in plan.clients
     )
 
 

@@ -7,11 +7,14 @@ use these.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from ..catalog.units import format_bytes, format_seconds
 from .fleet import Policy, ResolvedClient, ResolvedServer
 from .menu import Demand, Variant
+from .solver.problem import FloatArray
+
+N = TypeVar("N", float, FloatArray)
 
 C2 = "C2_device_memory"
 C3 = "C3_wire"
@@ -20,30 +23,30 @@ C8 = "C8_depth"
 C9 = "C9_energy"
 
 
-class Step(NamedTuple):
-    """Seconds of one step of one client, without waiting at the server."""
+class Step(NamedTuple, Generic[N]):
+    """Seconds of one step of one client, or of many, without waiting at the server."""
 
-    device_seconds: float
-    up_seconds: float
-    down_seconds: float
-    round_trip_seconds: float
+    device_seconds: N
+    up_seconds: N
+    down_seconds: N
+    round_trip_seconds: N
     """Of all visits together."""
-    server_seconds: float
-    hidden_seconds: float
+    server_seconds: N
+    hidden_seconds: N
     """What micro-batches overlap: the parts above add up to this much more than the step."""
 
     @property
-    def wire_seconds(self) -> float:
+    def wire_seconds(self) -> N:
         return self.up_seconds + self.down_seconds + self.round_trip_seconds
 
     @property
-    def step_seconds(self) -> float:
+    def step_seconds(self) -> N:
         return self.device_seconds + self.wire_seconds + self.server_seconds - self.hidden_seconds
 
 
 def predict_step(
     demand: Demand, variant: Variant, client: ResolvedClient, server: ResolvedServer
-) -> Step:
+) -> Step[float]:
     """The formula of docs/planner.md, "Time"."""
     own, far = client.link, server.link
     up = 8 * demand.up_bytes / min(own.up_bits_per_second, far.down_bits_per_second)
@@ -62,7 +65,7 @@ def steps_of(variant: Variant, policy: Policy, round_samples: int) -> float:
     return policy.steps_per_client * round_samples / variant.batch
 
 
-def energy_joules(step: Step, client: ResolvedClient) -> float | None:
+def energy_joules(step: Step[float], client: ResolvedClient) -> float | None:
     """The device's, for one step; None where its power is not known."""
     watts = client.device.watts
     return None if watts is None else watts * step.device_seconds
@@ -71,7 +74,7 @@ def energy_joules(step: Step, client: ResolvedClient) -> float | None:
 def broken_limits(
     demand: Demand,
     variant: Variant,
-    step: Step,
+    step: Step[float],
     client: ResolvedClient,
     policy: Policy,
     round_samples: int,
@@ -106,7 +109,7 @@ def broken_by_size(
 
 def broken_by_time(
     variant: Variant,
-    step: Step,
+    step: Step[float],
     client: ResolvedClient,
     policy: Policy,
     round_samples: int,

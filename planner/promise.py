@@ -2,167 +2,161 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
 
 from ..catalog.files import content_hash
 from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
 from .assign import Run
-from .fleet import ResolvedClient, ResolvedFleet, ResolvedServer
-from .machine_load import Guest, MachineLoad, machine_load
-from .menu import Demand, Menu, Variant
+from .columns import rows
+from .deepest import Deepest
+from .fleet import ResolvedFleet
+from .guests import Guests
+from .machine_load import MachineLoad, machine_load
+from .menu import Menu
 from .names import member_name
-from .plan import (
-    AbsentClient,
-    ClientPlan,
-    Plan,
-    ServerPlan,
-    Strategy,
-    round_seconds,
-)
-from .predict import (
-    broken_by_size,
-    broken_by_time,
-    broken_limits,
-    energy_joules,
-    predict_step,
-    steps_of,
-)
-
-
-class Placed(NamedTuple):
-    """Members of one client entry with a variant on a machine."""
-
-    run: Run
-    variant: Variant
-    guest: Guest
-
-
-def place(
-    runs: Sequence[Run], variants: Sequence[int], menu: Menu, fleet: ResolvedFleet
-) -> list[Placed]:
-    """Each run with the menu's variant (its index) and the seconds of its step."""
-    placed = []
-    for run, index in zip(runs, variants, strict=True):
-        client, server = fleet.clients[run.client], fleet.servers[run.kind]
-        variant, demand = menu.variants[index], menu.demands[index]
-        step = predict_step(demand, variant, client, server)
-        placed.append(Placed(run, variant, Guest(run.members, client, step, demand)))
-    return placed
+from .plan import AbsentClient, Plan, Prediction, ServerPlan, Strategy, round_seconds
+from .predict import steps_of
 
 
 def write_up(
     profiles: Mapping[int, Profile],
     fleet: ResolvedFleet,
     menu: Menu,
-    placed: Sequence[Placed],
+    runs: Sequence[Run],
+    variants: Sequence[int],
     absent: Sequence[Run],
     strategy: Strategy,
     fleet_hash: str | None = None,
 ) -> Plan:
-    """The plan without its objectives; waits are those of each machine's own queue. `fleet_hash`:
-    the fleet's `content_hash`, where it is known."""
-    profile = next(iter(profiles.values()))
-    clients: list[tuple[tuple[int, int], ClientPlan]] = []
-    servers = []
-    by_machine: dict[tuple[int, int], list[Placed]] = {}
-    for one in placed:
-        by_machine.setdefault((one.run.kind, one.run.machine), []).append(one)
+    """The plan without its objectives. `variants`: which of the menu's each run takes; waits are
+    those of each machine's own queue. `fleet_hash`: the fleet's `content_hash`, where it is known.
+    """
+    profile, policy = next(iter(profiles.values())), fleet.policy
+    backbone = server_backbone_bytes(profile, policy.server_side, heads=policy.labels_may_leave)
+    machines = list(_machines(runs, variants, fleet, menu))
+    loads = [(name, machine_load(guests)) for name, guests, _ in machines]
     deepest = Deepest(menu, fleet)
-    for kind, server in enumerate(fleet.servers):
-        backbone = server_backbone_bytes(
-            profile, fleet.policy.server_side, heads=fleet.policy.labels_may_leave
-        )
-        for machine in range(server.count):
-            mine = by_machine.get((kind, machine), [])
-            load = machine_load(server, [one.guest for one in mine])
-            name = member_name(server.name, machine + 1, server.count)
-            servers.append(
-                server_plan(name, server, load, backbone, fleet.policy.server_utilisation)
-            )
-            for index, one in enumerate(mine):
-                entry = _client(one, name, load, index, menu, fleet, deepest)
-                clients.append(((one.run.client, one.run.first), entry))
-    plan = Plan(
-        model=profile.model,
-        config_hash=profile.config_hash,
-        profile_hashes={batch: content_hash(found) for batch, found in profiles.items()},
-        fleet=fleet.name,
-        fleet_hash=fleet_hash or content_hash(fleet),
-        blocks=profile.blocks,
-        settings=profile.settings,
-        steps_per_client=fleet.policy.steps_per_client,
-        server_side=fleet.policy.server_side,
-        strategy=strategy,
-        objectives=(),
-        bottleneck="",
-        servers=tuple(servers),
-        clients=tuple(entry for _, entry in sorted(clients, key=lambda pair: pair[0])),
-        absent=tuple(_absent(fleet, run) for run in absent),
+    entries = (
+        rows(_entries(name, load, mine, deepest, fleet))
+        for (name, load), (_, _, mine) in zip(loads, machines, strict=True)
     )
-    return plan.model_copy(update={"bottleneck": bottleneck(plan)})
+    plan = Plan.model_validate(
+        {
+            "model": profile.model,
+            "config_hash": profile.config_hash,
+            "profile_hashes": {batch: content_hash(found) for batch, found in profiles.items()},
+            "fleet": fleet.name,
+            "fleet_hash": fleet_hash or content_hash(fleet),
+            "blocks": profile.blocks,
+            "settings": profile.settings,
+            "steps_per_client": policy.steps_per_client,
+            "server_side": policy.server_side,
+            "strategy": strategy,
+            "objectives": (),
+            "bottleneck": "",
+            "servers": [
+                server_plan(name, load, backbone, policy.server_utilisation) for name, load in loads
+            ],
+            "clients": chain.from_iterable(entries),
+            "absent": [_absent(fleet, run) for run in absent],
+        }
+    )
+    written = chain.from_iterable(mine for _, _, mine in machines)
+    in_order = sorted(zip(written, plan.clients, strict=True), key=itemgetter(0))
+    clients = tuple(entry for _, entry in in_order)
+    return plan.model_copy(update={"clients": clients, "bottleneck": bottleneck(plan)})
 
 
-def _client(
-    placed: Placed,
-    server: str,
-    load: MachineLoad,
-    index: int,
-    menu: Menu,
-    fleet: ResolvedFleet,
-    deepest: Deepest,
-) -> ClientPlan:
-    run, variant, guest = placed
-    client, placement = guest.client, variant.placement
-    fields: dict[str, Any] = {
-        "name": client.name,
-        "class_size": client.count,
-        "first": run.first,
-        "count": run.members,
-        "device": client.device.name,
-        "link": client.link.name,
-        "server": server,
-        "depth": placement.depth,
-        "top": placement.top,
-        "head": placement.head,
-        "checkpointing": placement.checkpointing,
-        "codec": variant.codec,
-        "batch": variant.batch,
-        "micro_batches": variant.micro_batches,
-        "steps": round(steps_of(variant, fleet.policy, menu.round_samples)),
-        "deepest": deepest.of(client),
-        "memory_limit_bytes": client.device.usable_memory_bytes,
-        "predicted": prediction(guest, load, index),
-    }
-    return ClientPlan.model_validate(fields)
+def _machines(
+    runs: Sequence[Run], variants: Sequence[int], fleet: ResolvedFleet, menu: Menu
+) -> Iterator[tuple[str, Guests, list[Run]]]:
+    """Every machine's name, guests and runs, in an order that the fleet's file doesn't change."""
+    placed: dict[tuple[int, int], list[tuple[Run, int]]] = {}
+    for run, variant in sorted(
+        zip(runs, variants, strict=True),
+        key=lambda one: (fleet.clients[one[0].client].name, one[0].first),
+    ):
+        placed.setdefault((run.kind, run.machine), []).append((run, variant))
+    for kind, server in enumerate(fleet.servers):
+        for machine in range(server.count):
+            mine = placed.get((kind, machine), [])
+            guests = Guests(
+                server,
+                menu,
+                clients=[fleet.clients[run.client] for run, _ in mine],
+                variants=[variant for _, variant in mine],
+                members=[run.members for run, _ in mine],
+            )
+            name = member_name(server.name, machine + 1, server.count)
+            yield name, guests, [run for run, _ in mine]
 
 
-def prediction(guest: Guest, load: MachineLoad, index: int) -> dict[str, int | float | None]:
-    """The fields of a Prediction for the guest at `index` of a machine."""
-    step, (mean, median, late) = guest.step, load.steps[index]
+def _entries(
+    server: str, load: MachineLoad, runs: Sequence[Run], deepest: Deepest, fleet: ResolvedFleet
+) -> dict[str, Any]:
+    """The fields of a machine's ClientPlans, a column for each."""
+    guests, menu = load.guests, load.guests.menu
+    variants = [menu.variants[variant] for variant in guests.variants]
+    steps = [round(steps_of(one, fleet.policy, menu.round_samples)) for one in menu.variants]
     return {
-        "peak_memory_bytes": guest.client.device.runtime_bytes + guest.demand.model_memory_bytes,
-        "up_bytes_per_step": guest.demand.up_bytes,
-        "down_bytes_per_step": guest.demand.down_bytes,
+        "name": guests.fields["name"],
+        "class_size": guests.fields["count"],
+        "first": [run.first for run in runs],
+        "count": guests.members,
+        "device": guests.fields["device.name"],
+        "link": guests.fields["link.name"],
+        "server": [server] * len(guests),
+        "depth": [variant.placement.depth for variant in variants],
+        "top": [variant.placement.top for variant in variants],
+        "head": [variant.placement.head for variant in variants],
+        "checkpointing": [variant.placement.checkpointing for variant in variants],
+        "codec": [variant.codec for variant in variants],
+        "batch": [variant.batch for variant in variants],
+        "micro_batches": [variant.micro_batches for variant in variants],
+        "steps": [steps[variant] for variant in guests.variants],
+        "deepest": deepest.of(guests),
+        "memory_limit_bytes": guests.fields["device.usable_memory_bytes"],
+        "predicted": rows(predictions(load)),
+    }
+
+
+def predictions(load: MachineLoad) -> dict[str, list[Any]]:
+    """The fields of the guests' Predictions, a column for each."""
+    guests, step, found = load.guests, load.guests.step, load.predicted
+    if found is None:
+        return {field: [] for field in Prediction.model_fields}
+    peak = guests.own("device.runtime_bytes") + guests.asked("model_memory_bytes")
+    watts = guests.fields["device.watts"]
+    columns = {
+        "peak_memory_bytes": peak.astype(np.int64),
+        "up_bytes_per_step": guests.asked("up_bytes").astype(np.int64),
+        "down_bytes_per_step": guests.asked("down_bytes").astype(np.int64),
         "device_seconds": step.device_seconds,
         "wire_seconds": step.wire_seconds,
         "server_seconds": step.server_seconds,
         "hidden_seconds": step.hidden_seconds,
-        "wait_seconds": load.wait_seconds(guest, index),
-        "step_seconds": mean,
-        "p50_step_seconds": median,
-        "p95_step_seconds": late,
-        "energy_joules": energy_joules(step, guest.client),
+        "wait_seconds": load.wait_seconds,
+        "step_seconds": found.mean_seconds,
+        "p50_step_seconds": found.p50_seconds,
+        "p95_step_seconds": found.p95_seconds,
     }
+    figures = {field: column.tolist() for field, column in columns.items()}
+    seconds = figures["device_seconds"]
+    figures["energy_joules"] = [
+        None if power is None else power * one for power, one in zip(watts, seconds, strict=True)
+    ]
+    return figures
 
 
-def server_plan(
-    name: str, server: ResolvedServer, load: MachineLoad, backbone_bytes: int, limit: float
-) -> ServerPlan:
+def server_plan(name: str, load: MachineLoad, backbone_bytes: int, limit: float) -> ServerPlan:
     """One machine's figures; `limit` is the policy's `server_utilisation`."""
-    use = load.predicted
+    server, use = load.guests.server, load.predicted
     return ServerPlan(
         name=name,
         device=server.device.name,
@@ -181,69 +175,6 @@ def _absent(fleet: ResolvedFleet, run: Run) -> AbsentClient:
     return AbsentClient(
         name=client.name, class_size=client.count, first=run.first, count=run.members
     )
-
-
-class Deepest:
-    """The deepest split that a client's own limits allow, looked up once for equal clients."""
-
-    def __init__(self, menu: Menu, fleet: ResolvedFleet) -> None:
-        self.menu, self.fleet = menu, fleet
-        self.known: dict[tuple[object, ...], int] = {}
-        self.deepest_first = sorted(
-            zip(menu.variants, menu.demands, strict=True),
-            key=lambda option: option[0].placement.depth,
-            reverse=True,
-        )
-        self.memories = sorted({demand.model_memory_bytes for demand in menu.demands})
-        policy = fleet.policy
-        self.timed = policy.step_deadline_seconds is not None or policy.energy_budget_wh is not None
-
-    def of(self, client: ResolvedClient) -> int:
-        """0 where no variant keeps them."""
-        key = self._alike(client)
-        if key not in self.known:
-            room = client.device.usable_memory_bytes - client.device.runtime_bytes
-            fitting = (
-                variant.placement.depth
-                for variant, demand in self.deepest_first
-                if demand.model_memory_bytes <= room and self._keeps_limits(client, variant, demand)
-            )
-            self.known[key] = next(fitting, 0)
-        return self.known[key]
-
-    def _alike(self, client: ResolvedClient) -> tuple[object, ...]:
-        """Equal for clients with the same answer: where time doesn't count, devices are alike that
-        have room for the same variants."""
-        depths = (client.min_depth, client.max_depth)
-        if self.timed:
-            return (client.device, client.link, *depths)
-        room = client.device.usable_memory_bytes - client.device.runtime_bytes
-        return (bisect_right(self.memories, room), client.link.data_budget_bytes, *depths)
-
-    def _keeps_limits(self, client: ResolvedClient, variant: Variant, demand: Demand) -> bool:
-        """The client's own limits with one of the servers, without waiting there."""
-        policy, samples = self.fleet.policy, self.menu.round_samples
-        if any(broken_by_size(demand, variant, client, policy, samples)):
-            return False
-        if not self.timed:
-            return True
-        steps = (predict_step(demand, variant, client, server) for server in self.fleet.servers)
-        return any(
-            not any(broken_by_time(variant, step, client, policy, samples)) for step in steps
-        )
-
-
-def keeps_limits(
-    demand: Demand,
-    variant: Variant,
-    client: ResolvedClient,
-    server: ResolvedServer,
-    menu: Menu,
-    fleet: ResolvedFleet,
-) -> bool:
-    """The client's own limits, without waiting at the server."""
-    step = predict_step(demand, variant, client, server)
-    return not any(broken_limits(demand, variant, step, client, fleet.policy, menu.round_samples))
 
 
 def bottleneck(plan: Plan) -> str:

@@ -51,8 +51,8 @@ def rehearse(
         mine = [i for i, client in enumerate(plan.clients) if client.server == name]
         if not mine:
             continue
-        guests = [what_if.guest(plan.clients[i]) for i in mine]
-        seen = simulate(workload(server, guests), server.accelerators, jitter, steps, seed)
+        guests = what_if.guests(name, [plan.clients[i] for i in mine])
+        seen = simulate(workload(guests), server.accelerators, jitter, steps, seed)
         for place, i in enumerate(mine):
             found[i] = Rehearsed(
                 plan.clients[i],

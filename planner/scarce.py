@@ -22,7 +22,7 @@ from .checker import variant_of
 from .explanation import Use
 from .fleet import ResolvedFleet
 from .plan import ClientPlan
-from .predict import C2, C3, C7, C8, C9, broken_limits
+from .predict import C2, C3, C7, C8, C9, broken_limits, predict_step
 from .program import C4, C5_COMPUTE, C6_DOWN, C6_UP
 from .what_if import WhatIf
 
@@ -52,16 +52,11 @@ def stopped_at(what_if: WhatIf) -> Iterator[Stopped]:
             text = f"{client.depth} of {what_if.plan.blocks} blocks: the server keeps at least one"
             yield Stopped(client, C8, text)
             continue
-        guest = what_if.guest(_at(client, deeper.placement.depth))
-        found = broken_limits(
-            *(guest.demand, deeper, guest.step, guest.client, policy, samples),
-            client.predicted.wait_seconds,
-        )
+        asked, entry = what_if.demands[deeper], what_if.entries[client.name]
+        step = predict_step(asked, deeper, entry, what_if.machines[client.server])
+        wait = client.predicted.wait_seconds
+        found = broken_limits(asked, deeper, step, entry, policy, samples, wait)
         yield Stopped(client, *next(found, ("", "")))
-
-
-def _at(client: ClientPlan, depth: int) -> ClientPlan:
-    return client.model_copy(update={"depth": depth})
 
 
 @dataclass(frozen=True)

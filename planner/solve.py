@@ -28,7 +28,7 @@ from .objective_value import objective_value
 from .plan import ObjectiveResult, Plan, relative_gap
 from .pricing import choose_by_pricing, large
 from .program import LABELS
-from .promise import place, write_up
+from .promise import write_up
 from .solver.clock import Clock
 from .solver.core import PROVEN_GAP
 from .solver.problem import BoolArray
@@ -243,12 +243,17 @@ def _write_up(task: Task, choice: Choice) -> Plan:
     ]
     spread = on_machines(program, assigned, choice.level)
     taking_part = [run for run in spread if run.kind >= 0]
-    placed = place(
-        taking_part, [int(program.variant[r.column]) for r in taking_part], task.menu, task.fleet
-    )
     absent = [run for run in spread if run.kind < 0]
-    profiles, fleet = task.profiles, task.fleet
-    return write_up(profiles, fleet, task.menu, placed, absent, "optimized", task.fleet_hash)
+    return write_up(
+        task.profiles,
+        task.fleet,
+        task.menu,
+        taking_part,
+        program.variant[[run.column for run in taking_part]].tolist(),
+        absent,
+        "optimized",
+        task.fleet_hash,
+    )
 
 
 def _with_results(

@@ -15,7 +15,7 @@ from .menu import Demand, Menu, Variant, make_menu
 from .objective import ABSENT, check_known, parse_objective
 from .objective_value import objective_value
 from .plan import STRATEGIES, ObjectiveResult, Plan, Strategy, round_seconds
-from .promise import place, write_up
+from .promise import write_up
 from .solve import Wanted, make_plan
 from .value import DEFAULT_CURVE, ValueCurve
 
@@ -46,8 +46,7 @@ def plan_by(strategy: Strategy, profiles: Mapping[int, Profile], fleet: Resolved
             if last > first:
                 runs.append(Run(index, first + 1, last - first, -1, kind, machine))
                 variants.append(menu.variants.index(plain[depth][0]))
-    placed = place(runs, variants, menu, fleet)
-    return write_up(profiles, fleet, menu, placed, [], strategy)
+    return write_up(profiles, fleet, menu, runs, variants, [], strategy)
 
 
 def _machines(fleet: ResolvedFleet) -> Sequence[tuple[int, int]]:

@@ -187,7 +187,7 @@ class Stuck:
             found["checkpointing"] = 0.0
         return found
 
-    def _energy(self, step: Step, client: ResolvedClient, steps: float) -> dict[str, float]:
+    def _energy(self, step: Step[float], client: ResolvedClient, steps: float) -> dict[str, float]:
         joules = energy_joules(step, client)
         if joules is None:
             budget = 3600 * (self.policy.energy_budget_wh or 0.0)

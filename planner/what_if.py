@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
-from .checker import Violation, variant_of, violations
+from .checker import Violation, violations
+from .columns import rows
 from .fleet import ResolvedClient, ResolvedFleet
-from .machine_load import Guest, machine_load
+from .guests import Guests, variants_of
+from .machine_load import machine_load
 from .menu import Menu, Variant, make_menu
 from .objective import ABSENT, parse_objective
 from .objective_value import machines, objective_value
 from .plan import ClientPlan, Plan, Prediction, ServerPlan
 from .predict import predict_step, steps_of
-from .promise import bottleneck, prediction, server_plan
+from .promise import bottleneck, predictions, server_plan
 from .value import DEFAULT_CURVE, ValueCurve
 
 
@@ -58,13 +60,15 @@ class WhatIf:
             first, policy.server_side, heads=policy.labels_may_leave
         )
 
-    def guest(self, client: ClientPlan) -> Guest:
-        return self._guest(client, self.entries[client.name])
-
-    def _guest(self, client: ClientPlan, entry: ResolvedClient) -> Guest:
-        variant = variant_of(client)
-        asked, server = self.demands[variant], self.machines[client.server]
-        return Guest(client.count, entry, predict_step(asked, variant, entry, server), asked)
+    def guests(self, name: str, clients: Sequence[ClientPlan]) -> Guests:
+        """Entries of the plan at one machine."""
+        return Guests(
+            self.machines[name],
+            self.menu,
+            [self.entries[client.name] for client in clients],
+            variants=[index for index in variants_of(clients, self.menu) if index is not None],
+            members=[client.count for client in clients],
+        )
 
     def at(self, index: int, variant: Variant, server: str) -> Changed:
         """The first device of the plan's entry `index` with this variant at this machine."""
@@ -105,21 +109,16 @@ class WhatIf:
     def _recompute(self, name: str, clients: list[ClientPlan]) -> ServerPlan:
         """The machine's figures; those of its clients are replaced in `clients`."""
         mine = [i for i, client in enumerate(clients) if client.server == name]
-        guests = [self.guest(clients[i]) for i in mine]
-        server = self.machines[name]
-        load = machine_load(server, guests)
-        for place, i in enumerate(mine):
-            figures = prediction(guests[place], load, place)
-            clients[i] = clients[i].model_copy(
-                update={"predicted": Prediction.model_validate(figures)}
-            )
-        limit = self.fleet.policy.server_utilisation
-        return server_plan(name, server, load, self.backbone, limit)
+        load = machine_load(self.guests(name, [clients[i] for i in mine]))
+        for i, figures in zip(mine, rows(predictions(load)), strict=True):
+            predicted = Prediction.model_validate(figures)
+            clients[i] = clients[i].model_copy(update={"predicted": predicted})
+        return server_plan(name, load, self.backbone, self.fleet.policy.server_utilisation)
 
     def link_use(self, name: str) -> tuple[float, float]:
         """How full the plan's clients keep the machine's link: to it, and from it."""
-        guests = [self.guest(client) for client in self.plan.clients if client.server == name]
-        predicted = machine_load(self.machines[name], guests).predicted
+        mine = [client for client in self.plan.clients if client.server == name]
+        predicted = machine_load(self.guests(name, mine)).predicted
         return (predicted.up_utilisation, predicted.down_utilisation) if predicted else (0.0, 0.0)
 
     def broken(self, changed: Changed) -> Sequence[Violation]:

@@ -11,6 +11,8 @@ from flexp.planner.checker import check, violations
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.plan import Plan
 from flexp.profiler.profile import Profile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from .conftest import device, fleet, link, minilm, planned
@@ -152,6 +154,58 @@ def test_every_field_of_a_plan_is_in_the_table(profile: Profile, office: Resolve
     assert every <= {path for path, _, _ in TAMPERED}
 
 
+@pytest.fixture(scope="module")
+def spread(office: ResolvedFleet) -> ResolvedFleet:
+    """Two machines, clients in no order, and a class that both serve."""
+    clients = [
+        client.model_copy(update={"count": 5 if client.name == "cat" else 1})
+        for client in sorted(office.clients, key=lambda client: client.device.name)
+    ]
+    (server,) = office.servers
+    servers = (server.model_copy(update={"count": 2}),)
+    return office.model_copy(update={"clients": tuple(clients), "servers": servers})
+
+
+@pytest.fixture(scope="module")
+def spread_plan(profile: Profile, spread: ResolvedFleet) -> Plan:
+    return planned(profile, spread)
+
+
+FIGURES = [
+    path.removeprefix("clients.0.")
+    for path, _, label in TAMPERED
+    if path.startswith("clients.0.") and label == "figures"
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(picked=st.integers(0, 100), field=st.sampled_from(FIGURES), part=st.floats(1e-6, 1))
+def test_one_wrong_figure_among_many_is_found(
+    profile: Profile,
+    spread: ResolvedFleet,
+    spread_plan: Plan,
+    picked: int,
+    field: str,
+    part: float,
+) -> None:
+    number = picked % len(spread_plan.clients)
+    one = spread_plan.clients[number]
+    assert len({client.server for client in spread_plan.clients}) == 2
+
+    def wrong(old: Any) -> Any:
+        if isinstance(old, str):
+            return f"{old}-other"
+        return old + 1 if isinstance(old, int) else (old or 1.0) * (1 + part)
+
+    tampered = change(spread_plan, f"clients.{number}.{field}", wrong)
+    found = [
+        text for label, text in violations(tampered, {16: profile}, spread) if label == "figures"
+    ]
+    texts = [text for text in found if not text.startswith(("objective", "bottleneck"))]
+    (text,) = texts
+    assert text.startswith(f"{one.name}: {field.split('.')[-1]} is ")
+
+
 LIMITS: dict[str, tuple[Callable[[], ResolvedFleet], Callable[[], ResolvedFleet]]] = {
     # label -> (a fleet that has a plan, the same with a limit that this plan breaks)
     "C2_device_memory": (
@@ -199,6 +253,25 @@ LIMITS: dict[str, tuple[Callable[[], ResolvedFleet], Callable[[], ResolvedFleet]
         lambda: fleet([("a", device(gflops=2), link(), 5)]),
     ),
 }
+
+
+def test_a_limit_that_one_of_many_breaks_is_named_with_it(
+    profile: Profile, spread: ResolvedFleet, spread_plan: Plan
+) -> None:
+    for name in ("bob", "dan", "eve"):
+        tight = spread.model_copy(
+            update={
+                "clients": tuple(
+                    client.model_copy(update={"max_depth": 1, "min_depth": 9})
+                    if client.name == name
+                    else client
+                    for client in spread.clients
+                )
+            }
+        )
+        dressed = change(spread_plan, "fleet_hash", content_hash(tight))
+        found = [text for label, text in violations(dressed, {16: profile}, tight) if "C8" in label]
+        assert found and all(text.startswith(f"{name}: ") for text in found)
 
 
 @pytest.mark.parametrize("label", LIMITS)

@@ -13,6 +13,7 @@ from flexp.planner import branching, search
 from flexp.planner.assign import Run
 from flexp.planner.best import Best
 from flexp.planner.checker import violations
+from flexp.planner.deepest import Deepest
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.goal import Sum
 from flexp.planner.goal_slowest import Slowest
@@ -21,7 +22,7 @@ from flexp.planner.menu import make_menu
 from flexp.planner.objective import parse_objective
 from flexp.planner.objective_value import objective_value
 from flexp.planner.plan import Plan
-from flexp.planner.promise import Deepest, place, write_up
+from flexp.planner.promise import write_up
 from flexp.planner.queues import holds
 from flexp.planner.solve import NoPlan, Wanted, find_plan, prepare
 from flexp.planner.solver.clock import endless
@@ -41,13 +42,13 @@ def every_plan(profile: Profile, fleet: ResolvedFleet) -> list[Plan]:
     """All assignments that the checker accepts."""
     profiles, menu = {profile.settings.batch: profile}, make_menu({16: profile}, fleet.policy)
     options = list(itertools.product(range(len(menu)), range(len(fleet.servers))))
-    if not all(map(Deepest(menu, fleet).of, fleet.clients)):
+    if not all(Deepest(menu, fleet).of(fleet.clients)):
         return []
     found = []
     for picked in itertools.product(options, repeat=len(fleet.clients)):
         runs = [Run(i, 1, 1, -1, kind) for i, (_, kind) in enumerate(picked)]
-        placed = place(runs, [variant for variant, _ in picked], menu, fleet)
-        plan = write_up(profiles, fleet, menu, placed, [], "optimized")
+        variants = [variant for variant, _ in picked]
+        plan = write_up(profiles, fleet, menu, runs, variants, [], "optimized")
         if not any(violations(plan, profiles, fleet)):
             found.append(plan)
     return found
