@@ -1,5 +1,5 @@
-"""An independent check of a plan: every figure recomputed in plain Python and every limit tested,
-without the solver and without the arrays that it worked on. Labels are those of docs/planner.md."""
+"""An independent check of a plan: every figure recomputed and every limit tested, without the
+solver and without the arrays that it worked on. Labels are those of docs/planner.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What every variant costs on every device with every kind of server: seconds and own limits.
 
 Arrays are [n, O, K]: n client entries, O variants, K kinds of servers. planner/predict.py computes
-the same figures for one client in plain Python; the checker holds a plan against those.
+the same figures for one choice, planner/guests.py for a plan's; the checker holds a plan against
+those.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One client's step in plain Python: what a choice takes on a device, and the limits it breaks.
 
-The planner's arrays (`planner/figures.py`) hold the same figures; the checker and the explanations
-use these.
+The same figures of all choices are in planner/figures.py, for the solver; those of all clients of a
+machine in planner/guests.py, for what is promised and checked.
 """
 
 from __future__ import annotations

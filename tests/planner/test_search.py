@@ -17,6 +17,7 @@ from flexp.planner.deepest import Deepest
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.goal import Sum
 from flexp.planner.goal_slowest import Slowest
+from flexp.planner.guests import Guests
 from flexp.planner.links import with_own_traffic
 from flexp.planner.menu import make_menu
 from flexp.planner.objective import parse_objective
@@ -42,7 +43,9 @@ def every_plan(profile: Profile, fleet: ResolvedFleet) -> list[Plan]:
     """All assignments that the checker accepts."""
     profiles, menu = {profile.settings.batch: profile}, make_menu({16: profile}, fleet.policy)
     options = list(itertools.product(range(len(menu)), range(len(fleet.servers))))
-    if not all(Deepest(menu, fleet).of(fleet.clients)):
+    each = len(fleet.clients)
+    guests = Guests(fleet.server, menu, fleet.clients, variants=[0] * each, members=[1] * each)
+    if not all(Deepest(menu, fleet).of(guests)):
         return []
     found = []
     for picked in itertools.product(options, repeat=len(fleet.clients)):
