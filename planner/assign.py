@@ -26,34 +26,25 @@ class Run(NamedTuple):
     """Which of the machines of this kind, from 0."""
 
 
-def runs(program: Program, x: IntArray, counts: IntArray) -> list[Run]:
+def runs(program: Program, x: IntArray, counts: IntArray, order: Sequence[int]) -> list[Run]:
     """Members of a group take its columns in the menu's order of preference, entry by entry.
 
-    `x` is int64[N], `counts` int64[C], the members of each entry.
+    `x` is int64[N], `counts` int64[C], the members of each entry, `order` the C entries' indices
+    in the fleet. Entries and columns are two divisions of one line, on which the members of all
+    groups stand, group after group; a run is a piece that neither divides further.
     """
+    entries = np.argsort(program.origin.group, kind="stable")
     used = np.flatnonzero(x)
-    left: list[list[list[int]]] = [[] for _ in range(program.static.groups)]
-    for group, column, members, kind in zip(
-        program.static.group_of(used).tolist(),
-        used.tolist(),
-        x[used].tolist(),
-        program.kind[used].tolist(),
-        strict=True,
-    ):
-        left[group].append([column, members, kind])
-    found: list[Run] = []
-    for open_columns, entries in zip(left, program.origin.members(), strict=True):
-        for entry in entries.tolist():
-            first, open_members = 1, int(counts[entry])
-            while open_members:
-                column, available, kind = open_columns[0]
-                taken = min(available, open_members)
-                found.append(Run(entry, first, taken, column, kind))
-                first, open_members = first + taken, open_members - taken
-                open_columns[0][1] -= taken
-                if not open_columns[0][1]:
-                    open_columns.pop(0)
-    return sorted(found, key=lambda run: (run.client, run.first))
+    entry_ends, column_ends = np.cumsum(counts[entries]), np.cumsum(x[used])
+    ends = np.union1d(entry_ends, column_ends)
+    starts = np.concatenate([[0], ends[:-1]])
+    at = np.searchsorted(entry_ends, starts, side="right")
+    first = starts - (entry_ends - counts[entries])[at] + 1
+    column = used[np.searchsorted(column_ends, starts, side="right")]
+    members, entry = ends - starts, entries[at]
+    rising = np.lexsort((first, entry))
+    table = (np.asarray(order)[entry], first, members, column, program.kind[column])
+    return list(map(Run, *(values[rising].tolist() for values in table)))
 
 
 def on_machines(program: Program, planned: Sequence[Run], level: FloatArray) -> list[Run]:

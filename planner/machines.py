@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .columns import columns
 from .fleet import ResolvedClient, ResolvedServer
 from .solver.problem import FloatArray, IntArray
 
@@ -67,28 +68,33 @@ class Servers:
         return len(self.count)
 
 
-def client_arrays(clients: Sequence[ResolvedClient]) -> Clients:
-    def column(values: Iterator[float]) -> FloatArray:
-        return np.fromiter(values, dtype=float, count=len(clients))
+CLIENT = (
+    *("count", "min_depth", "max_depth", "weight"),
+    *("device.usable_memory_bytes", "device.runtime_bytes", "device.watts"),
+    *("device.training_flops_per_second", "link.up_bits_per_second", "link.down_bits_per_second"),
+    *("link.rtt_seconds", "link.data_budget_bytes"),
+)
 
-    def whole(values: Iterator[int]) -> IntArray:
-        return np.fromiter(values, dtype=np.int64, count=len(clients))
+
+def client_arrays(clients: Sequence[ResolvedClient]) -> Clients:
+    read = columns(CLIENT, clients)
+
+    def column(field: str, none: float = math.nan) -> FloatArray:
+        values = np.array(read[field], dtype=float)
+        return np.where(np.isnan(values), none, values)
 
     return Clients(
-        count=whole(c.count for c in clients),
-        memory_bytes=column(c.device.usable_memory_bytes - c.device.runtime_bytes for c in clients),
-        flops_per_second=column(c.device.training_flops_per_second for c in clients),
-        up_bits_per_second=column(c.link.up_bits_per_second for c in clients),
-        down_bits_per_second=column(c.link.down_bits_per_second for c in clients),
-        rtt_seconds=column(c.link.rtt_seconds for c in clients),
-        data_budget_bytes=column(
-            math.inf if c.link.data_budget_bytes is None else c.link.data_budget_bytes
-            for c in clients
-        ),
-        watts=column(math.nan if c.device.watts is None else c.device.watts for c in clients),
-        min_depth=whole(c.min_depth for c in clients),
-        max_depth=whole(2**31 if c.max_depth is None else c.max_depth for c in clients),
-        weight=column(c.weight for c in clients),
+        count=np.array(read["count"]),
+        memory_bytes=column("device.usable_memory_bytes") - column("device.runtime_bytes"),
+        flops_per_second=column("device.training_flops_per_second"),
+        up_bits_per_second=column("link.up_bits_per_second"),
+        down_bits_per_second=column("link.down_bits_per_second"),
+        rtt_seconds=column("link.rtt_seconds"),
+        data_budget_bytes=column("link.data_budget_bytes", none=math.inf),
+        watts=column("device.watts"),
+        min_depth=np.array(read["min_depth"]),
+        max_depth=column("max_depth", none=2**31).astype(np.int64),
+        weight=column("weight"),
     )
 
 

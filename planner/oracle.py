@@ -100,9 +100,9 @@ class Oracle:
                 self._in_time()
                 return None
             away: dict[str, int] = {}
-            for run in runs(choice.program, choice.x, task.clients.count):
+            for run in runs(choice.program, choice.x, task.clients.count, task.order):
                 if run.kind < 0:
-                    name = fleet.clients[task.order[run.client]].name
+                    name = fleet.clients[run.client].name
                     away[name] = away.get(name, 0) + run.members
             if sum(away.values()) in (0, fleet.members):
                 return None

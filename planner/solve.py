@@ -237,10 +237,7 @@ def _first_that_fits(
 def _write_up(task: Task, choice: Choice) -> Plan:
     """Columns become devices, devices get machines, and everything is written down."""
     program = choice.program
-    assigned = [
-        run._replace(client=task.order[run.client])
-        for run in runs(program, choice.x, task.clients.count)
-    ]
+    assigned = runs(program, choice.x, task.clients.count, task.order)
     spread = on_machines(program, assigned, choice.level)
     taking_part = [run for run in spread if run.kind >= 0]
     absent = [run for run in spread if run.kind < 0]
