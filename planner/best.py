@@ -18,6 +18,7 @@ from .trial import try_choices
 
 GAP = 0.8 * PROVEN_GAP
 """The search goes on to this."""
+RISE, FILLED = 1.25, 0.99
 TRIES = 10
 NEAR = 0.02
 """Links' uses that differ by less tell what a choice asks too much; further apart, they tell where
@@ -51,11 +52,18 @@ class Best:
         return self.value - self.gap * abs(self.value) if self.x is not None else math.inf
 
     def find(self, start: FloatArray) -> None:
-        """A choice at levels that are about the best, on empty links, or else on full ones."""
+        """A choice at levels that are about the best, on empty links, or else on full ones. As long
+        as it fills the queues there, and better ones are found at higher levels, so on at these."""
         full = np.full_like(self.program.link_use, self.program.policy.server_utilisation)
         for program in (self.program, self.program.at_most(full)):
             if self.x is None:
                 self._descend(program, start)
+        level, most = start, self.program.most_level
+        while (self.level > FILLED * level).any() and (level < most).any():
+            level, aim = np.minimum(level * RISE, most), self.target
+            self._descend(self.own, level)
+            if self.value >= aim:
+                return
 
     def offer(self, x: IntArray, columns: IntArray | None = None) -> FloatArray | None:
         """A choice, of some columns of the program where these are given. Where it would be the

@@ -16,6 +16,7 @@ from .menu import Menu
 from .objective import ABSENT, Objective, Setting
 from .options import NUMBERS, Options
 from .program import C4, MEASURES, Program, Row
+from .queueing import most_level
 from .solver.aggregate import Block, Origin, aggregate, merged, separate
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 from .threads import in_threads
@@ -90,9 +91,12 @@ class Builder:
     @property
     def most_level(self) -> FloatArray:
         """float64[K]: as that of any of its programs, or more."""
-        longest = self.menu.column("server_flops").max() / self.servers.flops_per_second
-        members = self.clients.count.sum() / self.servers.count
-        return np.maximum(longest * members / self.servers.accelerators, 1e-9)
+        service, visit = (
+            self.menu.column(name).max() / self.servers.flops_per_second
+            for name in ("server_flops", "visit_flops")
+        )
+        members, use = self.clients.count.sum() / self.servers.count, self.policy.server_utilisation
+        return most_level(service, visit, members, use, self.servers.accelerators)
 
     @property
     def _caps(self) -> FloatArray:

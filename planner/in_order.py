@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .best import GAP
+from .cheapest_levels import cheapest_levels
 from .goal import Sum
 from .goal_slowest import Slowest
 from .links import with_own_traffic
 from .objective import Objective
 from .program import C5_COMPUTE, C6_DOWN, C6_UP, Program
-from .queues import cheapest_levels, holds
+from .queues import holds
 from .search import Search
 from .solver.clock import Clock
 from .solver.core import PROVEN_GAP

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .best import Best
 from .build import Builder, possible
-from .goal import Sum
+from .cheapest_levels import cheapest_levels
+from .goal import Goal, Sum
 from .goal_slowest import Slowest
 from .in_order import Choice
 from .links import with_own_traffic
@@ -23,7 +25,7 @@ from .options import Options, cheapest
 from .pricing_goal import OfSlowest, OfSum
 from .pricing_proof import bound_of_all
 from .program import Program
-from .queues import cheapest_levels, kept
+from .queues import kept
 from .search import Search
 from .solver.clock import Clock
 from .solver.core import PROVEN_GAP
@@ -40,7 +42,7 @@ ROUGH = 1.2
 """Last factor between the levels that are tried."""
 FACTORS = (0.5, 0.7, 1.0, 1.4)
 """Of the prices of a sample: those of all clients are thereabouts."""
-FOR_SLOWEST = (0.0, 0.5, 1.0, 2.0, 8.0)
+FOR_SLOWEST = (0.0, 1.0, 8.0, 64.0)
 """The same where time counts for some clients, and for others what they leave to these."""
 FEW = 4
 """Columns that a client keeps at each of these."""
@@ -62,9 +64,9 @@ def choose_by_pricing(
     """The best choice by the one objective of `builder`; None where this way led to none, or to
     none that is proven. Without `prove` the bound is -inf."""
     (objective,) = builder.objectives
-    pick = Pick(builder, FOR_SLOWEST if objective.slowest else FACTORS, clock)
-    few = builder.narrowed(pick)
     goal = Slowest(clock, FIND_GAP) if objective.slowest else Sum(0, clock, FIND_GAP)
+    pick = Pick(builder, FOR_SLOWEST if objective.slowest else FACTORS, goal, clock)
+    few = builder.narrowed(pick)
     search = Search(goal, few, clock, _without_bound(on_progress))
     best = search.best
     best.find(pick.level)
@@ -105,10 +107,20 @@ def _without_bound(on_progress: OnProgress | None) -> OnProgress | None:
 class Pick:
     """The cheapest columns of each client at the level, traffic and prices that suit a sample."""
 
-    def __init__(self, builder: Builder, factors: Sequence[float], clock: Clock) -> None:
+    def __init__(
+        self, builder: Builder, factors: Sequence[float], goal: Goal, clock: Clock
+    ) -> None:
         self.builder, self.machines, self.factors = builder, builder.servers.count, factors
         self._traffic: list[FloatArray] = []
-        self.level = cheapest_levels(builder.sample(FOR_LEVEL).narrowed(possible), 0, clock, ROUGH)
+        program = builder.sample(FOR_LEVEL).narrowed(possible)
+        self.level = cheapest_levels(program, 0, clock, ROUGH)
+        self.longest = math.inf
+        """Seconds of a round, where the longest one counts: about the least that it can be."""
+        if builder.objectives[0].slowest:
+            best = Best(goal, program, clock, lambda: None)
+            best.find(self.level)
+            if best.x is not None:
+                self.level, self.longest = best.level, best.value
         program = builder.sample(FOR_PRICES).narrowed(possible)
         self.prices = np.zeros(len(program.at(self.level).caps))
         for _ in range(SETTLING):
@@ -147,7 +159,10 @@ class Pick:
     def _priced(self, options: Options, taken: BoolArray) -> _Priced:
         there = self.builder.part(options, taken).with_link_use(self.use, self.level)
         problem = there.at(self.level)
-        return _Priced(problem, self.prices @ problem.weights, ~there.in_time(self.level))
+        late = ~there.in_time(self.level)
+        if self.longest < math.inf:
+            late |= there.round_seconds(self.level) >= self.longest
+        return _Priced(problem, self.prices @ problem.weights, late)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,14 +173,14 @@ class _Priced:
     paid: FloatArray
     """At the prices of the rows."""
     late: BoolArray
-    """Whether a column misses the deadline."""
+    """Whether a column takes too long."""
 
     @property
     def own(self) -> FloatArray:
         return self.problem.cost
 
     def cost(self, factor: float, late: float) -> FloatArray:
-        """With that multiple of the prices, and `late` on top for who misses the deadline."""
+        """With that multiple of the prices, and `late` on top for who takes too long."""
         cost = self.own + factor * self.paid
         cost[self.late] += late
         return cost

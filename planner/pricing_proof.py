@@ -35,7 +35,7 @@ from .solver.problem import BoolArray, FloatArray
 
 NEAR = 4
 """Columns of each client by which others are ruled out."""
-MOST_LEAVES = 100
+MOST_LEAVES = 25
 
 
 def bound_of_all(

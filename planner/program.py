@@ -105,10 +105,14 @@ class Program:
 
     @property
     def most_level(self) -> FloatArray:
-        """float64[K]: a level that no choice exceeds: everyone else's longest work is waiting."""
-        longest = np.array([self.service[mine].max(initial=0.0) for mine in self.on])
-        members = self.static.members / self.servers.count
-        return np.maximum(longest * members / self.servers.accelerators, 1e-9)
+        """float64[K]: levels that no choice exceeds."""
+        visit = self.lengths[self.which]
+        service, visits = (
+            np.array([of[mine].max(initial=0.0) for mine in self.on])
+            for of in (self.service, visit)
+        )
+        members, use = self.static.members / self.servers.count, self.policy.server_utilisation
+        return queueing.most_level(service, visits, members, use, self.servers.accelerators)
 
     @cached_property
     def on(self) -> list[BoolArray]:

@@ -42,6 +42,9 @@ TABLE = 20_000
 LEVEL_TOLERANCE = 1e-9
 ROUNDING = 1e-13
 """Shares sum to 1 less this, so that they are no more in whatever order they are summed up."""
+LEVEL_ROUNDING = 1e-6
+"""Relative; more than what limits may be overrun by."""
+LEAST_LEVEL = 1e-9
 ROUNDS = 200
 """Of the links' and the server's figures in turn, until steps change by less than SETTLED."""
 SETTLED = 1e-9
@@ -120,6 +123,24 @@ def most_share(
     ρ >= r and T >= P; arrays that broadcast."""
     busy = workers * _open_utilisation(level_seconds, visit_seconds, workers)
     return _share(server_seconds, busy * alone_seconds)
+
+
+def most_level(
+    service_seconds: FloatArray,
+    visit_seconds: FloatArray,
+    others: FloatArray,
+    utilisation: float,
+    workers: IntArray,
+) -> FloatArray:
+    """float64[K]: a level that no fleet keeps each server at that has so many `others` beside each
+    client and is at most so full; of its longest step and visit, float64[K].
+
+    Everyone else's longest work is waiting. And a server at the level w is Σ h · ρ full or fuller,
+    with Σ h = 1 and ρ >= r, so r at its longest visits is no more than `utilisation`.
+    """
+    waits = np.array([np.interp(utilisation, *_open_queue(g)[::-1]) for g in workers.tolist()])
+    longest = np.minimum(service_seconds * others, visit_seconds * waits * (1 + LEVEL_ROUNDING))
+    return np.maximum(longest / workers, LEAST_LEVEL)
 
 
 def utilisation_at(demand: Demand, level_seconds: float, workers: int) -> FloatArray:

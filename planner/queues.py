@@ -1,8 +1,7 @@
-"""The levels that a choice of columns makes, and those at which a program is cheapest."""
+"""The levels that a choice of columns makes, and those that choices may have."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -10,16 +9,8 @@ import numpy as np
 
 from . import queueing
 from .program import Program
-from .solver.clock import Clock
-from .solver.lagrangian import Lagrangian
-from .solver.multipliers import maximise
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 
-SAMPLED_GROUPS = 2000
-STEP = 1.6
-"""First factor between levels that are tried."""
-FINE = 1.03
-"""Last one."""
 DUAL_TOLERANCE = 1e-5
 SLACK = 1e-9
 STEPS_AWAY = (1.02, 1.05, 1.1, 1.25, 1.6, 2.5, 5.0, 25.0, 625.0, 390625.0)
@@ -80,32 +71,6 @@ def filled(program: Program, x: IntArray, level: FloatArray) -> FloatArray:
     problem = program.only(columns).at(level)
     loads, limits = problem.loads(x[columns]), problem.limits
     return np.divide(loads, limits, out=np.where(loads > limits, np.inf, 0.0), where=limits > 0)
-
-
-def cheapest_levels(
-    program: Program, objective: int, clock: Clock, finest: float = FINE
-) -> FloatArray:
-    """float64[K]: about the levels at which the bound of the linear program is least, on a sample
-    of the groups. One kind of server after the other, by ever finer steps."""
-    groups = program.static.groups
-    if groups > 2 * SAMPLED_GROUPS:
-        program = program.sample(np.arange(0, groups, groups // SAMPLED_GROUPS))
-    most = program.most_level
-    dual = _Dual(program, objective, clock)
-    level = np.minimum(settle(program, _unpriced(program, objective)), most)
-    level = np.where(level > 0, level, 1e-3 * most)
-    step, best = STEP, dual(level)
-    while step > finest and not clock.over():
-        moved = False
-        for k, factor in itertools.product(range(len(level)), (1 / step, step)):
-            tried = level.copy()
-            tried[k] = min(tried[k] * factor, most[k])
-            bound = dual(tried)
-            if bound < best:
-                level, best, moved = tried, bound, True
-        if not moved:
-            step = math.sqrt(step)
-    return level
 
 
 def reachable(program: Program, level: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -185,32 +150,3 @@ def _filled(program: Program, kind: int, level: FloatArray, pick: np.ufunc) -> f
     """The least or the most that all clients together take of a kind of server."""
     share = np.where(program.on[kind], program.steps(level).share, 0.0)
     return float(program.static.counts @ pick.reduceat(share, program.static.offsets[:-1]))
-
-
-def _unpriced(program: Program, objective: int) -> IntArray:
-    """Everyone at the cheapest column, rows aside, with nobody waiting."""
-    problem = program.at(np.zeros(len(program.servers)), objective)
-    best = Lagrangian(problem)(np.zeros(len(problem.caps))).chosen
-    x = np.zeros(problem.columns, dtype=np.int64)
-    x[best] = problem.counts
-    return x
-
-
-class _Dual:
-    """The bound at given levels; inf where no choice can have them."""
-
-    def __init__(self, program: Program, objective: int, clock: Clock) -> None:
-        self.program, self.objective, self.clock = program, objective, clock
-        self.prices: FloatArray | None = None
-
-    def __call__(self, level: FloatArray) -> float:
-        problem = self.program.at(level, self.objective)
-        found = kept(problem, self.program.in_time(level))
-        if found is None:
-            return math.inf
-        lagrangian = Lagrangian(found.problem)
-        dual = maximise(lagrangian, DUAL_TOLERANCE, self.clock, start=self.prices)
-        if dual.infeasible:
-            return math.inf
-        self.prices = dual.best.multipliers
-        return dual.best.bound

@@ -3,7 +3,7 @@
 How long a step waits depends on who else is served, and so do its cost and what it asks of C5 and
 C6. The same holds for how full the servers' links are. At given levels and links the program is
 linear (`Program.at`). Over all of them it is solved in three steps: levels at which the linear
-program's bound is low (`cheapest_levels` in queues.py), the program solved there, and a proof by
+program's bound is low (`cheapest_levels`), the program solved there, and a proof by
 branch and bound over boxes of levels and links (`Search`).
 
 A box is bounded by a program that all of its choices keep. In the first one nothing depends on the

@@ -106,15 +106,18 @@ class Lagrangian:
     def _total(self, multipliers: FloatArray, low: FloatArray) -> float:
         paid = math.fsum((multipliers * self.problem.limits).tolist())
         total = math.fsum((low * self.problem.counts).tolist()) - paid
-        return total - self._rounding(multipliers)
+        return total - self._rounding(multipliers, low)
 
-    def _rounding(self, multipliers: FloatArray) -> float:
-        """More than the error of L: R + 1 products and sums a column, then exact sums (fsum).
+    def _rounding(self, multipliers: FloatArray, low: FloatArray) -> float:
+        """More than the error of L: R + 1 products and sums a column, then exact sums (fsum). At
+        no prices a column is worth its cost, without any error.
 
         Each operation errs by at most ε/2 of its result (Higham, Accuracy and Stability of
         Numerical Algorithms, section 3.1).
         """
         problem = self.problem
+        if not multipliers.any():
+            return 2 * EPSILON * float(np.abs(low) @ problem.counts)
         column = self._largest_cost + float((multipliers * self._largest).sum())
         paid = float((multipliers * np.abs(problem.limits)).sum())
         return 2 * (len(multipliers) + 4) * EPSILON * (problem.members * column + paid)

@@ -14,8 +14,8 @@ from flexp.planner.corners import Point
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.links import with_own_traffic
 from flexp.planner.objective import parse_objective
-from flexp.planner.program import Program
-from flexp.planner.queues import fullest_links, holds, least_wait, settle
+from flexp.planner.program import C5_COMPUTE, Program
+from flexp.planner.queues import filled, fullest_links, holds, least_wait, settle
 from flexp.planner.solve import prepare
 from flexp.planner.solver.lagrangian import Lagrangian
 from flexp.planner.solver.problem import FloatArray, IntArray, Problem
@@ -144,6 +144,9 @@ def test_whoever_waits_waits_as_long(
     x = _members(program, _pick(program, np.random.default_rng(seed)))
     own, level = with_own_traffic(program, x)
     assume((own.link_use <= fullest_links(program)).all())
+    asked = filled(own, x, level)[len(own.static.caps) :]
+    compute = [row.label == C5_COMPUTE for row in own.rows]
+    assume((asked[compute] <= 1).all())
     for k in np.flatnonzero(level):
         most = float(program.most_level[k])
         assert 0 < least_wait(program, int(k), most) <= level[k] <= most

@@ -12,6 +12,7 @@ import pytest
 from flexp.planner import build, pricing
 from flexp.planner.boxes import Boxes
 from flexp.planner.build import Builder, possible
+from flexp.planner.cheapest_levels import cheapest_levels
 from flexp.planner.corners import Point
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.goal import Sum
@@ -31,7 +32,7 @@ from flexp.planner.pricing import (
 from flexp.planner.pricing_goal import OfSlowest, OfSum
 from flexp.planner.pricing_leaf import Leaf
 from flexp.planner.pricing_proof import bound_of_all, may_matter
-from flexp.planner.queues import cheapest_levels, fullest_links
+from flexp.planner.queues import fullest_links
 from flexp.planner.solve import prepare
 from flexp.planner.solver.clock import Clock
 from flexp.planner.solver.core import PROVEN_GAP
@@ -202,8 +203,10 @@ def test_the_same_columns_are_picked_as_among_all_options(
     profile: Profile, factors: Sequence[float], deadline: float | None
 ) -> None:
     made = many(60, 20.0, 20.0, step_deadline_seconds=deadline)
-    builder = builder_of(profile, made)
-    pick = Pick(builder, factors, Clock(60))
+    slowest, clock = factors is FOR_SLOWEST, Clock(60)
+    builder = builder_of(profile, made, "slowest" if slowest else "total")
+    pick = Pick(builder, factors, Slowest(clock) if slowest else Sum(0, clock), clock)
+    assert (pick.longest < math.inf) == slowest
     for options in builder.each(lambda options: options):
         everything = replace(options)
         vars(everything)["least_cost"] = np.where(options.possible, 0.0, np.inf)

@@ -10,6 +10,7 @@ from flexp.planner.queueing import (
     at_level,
     demand,
     link_factor,
+    most_level,
     predict,
     steady_level,
 )
@@ -73,6 +74,29 @@ def test_the_server_is_never_more_than_busy(
     asked, counts = demand_of(rows)
     steps = at_level(asked, steady_level(asked, counts, workers), workers)
     assert counts @ (asked.server_seconds / steps.seconds) <= workers * (1 + 1e-9)
+
+
+@given(CLIENTS, WORKERS)
+@settings(deadline=None)
+def test_levels_are_bounded_by_how_full_the_server_is(
+    rows: list[tuple[float, float, float, int]], workers: int
+) -> None:
+    asked, counts = demand_of(rows)
+    level = steady_level(asked, counts, workers)
+    steps = at_level(asked, level, workers)
+    full = float(counts @ (asked.server_seconds / steps.seconds)) / workers
+    service, visit = asked.server_seconds.max(), asked.lengths[asked.which].max()
+    arguments = (service, visit, counts.sum(), full, workers)
+    assert level <= most_level(*(np.array([a]) if a is not full else a for a in arguments))
+
+
+def test_the_highest_level_by_hand() -> None:
+    """Pollaczek: visits of 3 s at a server that is 80% full wait 3 · 0.8 / (2 · 0.2) = 6 s."""
+    five, one = np.array([5.0]), np.array([1])
+    assert most_level(five, np.array([3.0]), np.array([100]), 0.8, one) == pytest.approx(
+        [6.0], rel=1e-5
+    )
+    assert most_level(five, np.array([3.0]), np.array([1]), 0.8, one) == pytest.approx([5.0])
 
 
 def test_a_client_alone_does_not_wait() -> None:

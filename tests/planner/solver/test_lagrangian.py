@@ -60,6 +60,12 @@ def test_the_bound_is_safe_where_plain_arithmetic_is_not() -> None:
         assert at.bound == pytest.approx(math.fsum(cost), rel=1e-7)
 
 
+def test_without_prices_nothing_is_lost_to_rounding() -> None:
+    """As where all groups can have what costs nothing: the bound is the optimum, 0."""
+    problem = problem_of([(10, [(0.0, 1.0), (1e9, 0.0)])], [34.0])
+    assert Lagrangian(problem)(np.zeros(1)).bound == 0.0
+
+
 def test_columns_past_the_deadline_are_out() -> None:
     problem = problem_of([(1, [(1.0, 5.0), (2.0, 3.0), (3.0, 1.0)])], [10.0])
     lagrangian = Lagrangian(problem, priced=False, times=problem.cost)
