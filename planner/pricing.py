@@ -117,10 +117,10 @@ class Pick:
         self.longest = math.inf
         """Seconds of a round, where the longest one counts: about the least that it can be."""
         if builder.objectives[0].slowest:
-            best = Best(goal, program, clock, lambda: None)
-            best.find(self.level)
-            if best.x is not None:
-                self.level, self.longest = best.level, best.value
+            first = Best(goal, program, clock, lambda: None)
+            first.find(self.level)
+            if first.x is not None:
+                self.level, self.longest = first.level, first.value
         program = builder.sample(FOR_PRICES).narrowed(possible)
         self.prices = np.zeros(len(program.at(self.level).caps))
         for _ in range(SETTLING):
