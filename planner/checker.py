@@ -12,6 +12,7 @@ from ..catalog.units import format_bytes
 from ..errors import PlanError
 from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
+from .checker_assignment import broken_assignment
 from .columns import columns
 from .deepest import Deepest
 from .fleet import ResolvedFleet
@@ -20,7 +21,7 @@ from .machine_load import MachineLoad, machine_load
 from .menu import Variant, make_menu
 from .objective import parse_objective
 from .objective_value import machines, objective_value
-from .plan import AbsentClient, ClientPlan, Plan, ServerPlan, relative_gap
+from .plan import ClientPlan, Plan, ServerPlan, relative_gap
 from .predict import Step, broken_limits, steps_of
 from .promise import bottleneck, predictions, server_plan
 from .value import DEFAULT_CURVE, ValueCurve
@@ -30,9 +31,6 @@ FIGURE_TOLERANCE = 1e-9
 LIMIT_TOLERANCE = 1e-6
 """Relative overrun of a shared limit that is put down to the solver's arithmetic."""
 OPTIMAL_GAP = 1e-4
-
-MEMBERS = attrgetter("name", "class_size", "first", "count")
-"""Of an entry of a plan: who does the same."""
 
 Violation = tuple[str, str]
 
@@ -66,7 +64,7 @@ def violations(
     recount = _Recount(plan, profiles, fleet)
     found = [
         *_inputs(plan, profiles, fleet, fleet_hash or content_hash(fleet)),
-        *_assignment(plan, fleet),
+        *broken_assignment(plan, fleet),
         *recount.unknown(),
     ]
     yield from found
@@ -94,43 +92,6 @@ def _inputs(
     for field, value in expected.items():
         if getattr(plan, field) != value:
             yield "C0_inputs", f"{field} is {getattr(plan, field)!r}, expected {value!r}"
-
-
-def _assignment(plan: Plan, fleet: ResolvedFleet) -> Iterator[Violation]:
-    """C1: every member of every client is somewhere once, or absent where it may be."""
-    whole = [(client.name, client.count, 1, client.count) for client in fleet.clients]
-    if plan.absent or list(map(MEMBERS, plan.clients)) != whole:
-        yield from _members(plan, fleet)
-    known = machines(fleet)
-    for client in plan.clients:
-        if client.server not in known:
-            yield "C1_assign", f"{client.name}: no machine is named {client.server!r}"
-        if not 1 <= client.depth <= plan.blocks - client.top - 1:
-            yield "C1_assign", f"{client.name}: depth {client.depth} of {plan.blocks} blocks"
-
-
-def _members(plan: Plan, fleet: ResolvedFleet) -> Iterator[Violation]:
-    """Entry by entry, for plans that divide classes, leave clients out or have another order."""
-    entries = {client.name: client for client in fleet.clients}
-    places: dict[str, list[tuple[int, int]]] = {name: [] for name in entries}
-    everyone: tuple[ClientPlan | AbsentClient, ...] = (*plan.clients, *plan.absent)
-    for planned in everyone:
-        entry = entries.get(planned.name)
-        if entry is None or planned.class_size != entry.count:
-            yield "C1_assign", f"{planned.name} with {planned.class_size} is not in the fleet"
-            continue
-        places[planned.name].append((planned.first, planned.first + planned.count))
-    for absent in plan.absent:
-        if absent.name in entries and not entries[absent.name].optional:
-            yield "C1_assign", f"{absent.name} must take part"
-    for name, spans in places.items():
-        if spans == [(1, entries[name].count + 1)]:
-            continue
-        edges = [edge for span in sorted(spans) for edge in span]
-        if edges[:1] != [1] or edges[-1:] != [entries[name].count + 1]:
-            yield "C1_assign", f"{name}: members {sorted(spans)} of {entries[name].count}"
-        elif any(end != start for end, start in zip(edges[1:-1:2], edges[2::2], strict=True)):
-            yield "C1_assign", f"{name}: members are missing or twice in {sorted(spans)}"
 
 
 class _Recount:
