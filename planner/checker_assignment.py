@@ -14,7 +14,8 @@ MEMBERS = attrgetter("name", "class_size", "first", "count")
 
 
 def broken_assignment(plan: Plan, fleet: ResolvedFleet) -> Iterator[tuple[str, str]]:
-    """(label, what was found) of C1: every member of every client is somewhere once, or absent where it may be."""
+    """(label, what was found) of C1: every member of every client is somewhere once, or absent
+    where it may be."""
     whole = [(client.name, client.count, 1, client.count) for client in fleet.clients]
     if plan.absent or list(map(MEMBERS, plan.clients)) != whole:
         yield from _members(plan, fleet)
