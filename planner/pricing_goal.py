@@ -58,9 +58,14 @@ class Pricing(Protocol):
         its first rows, without the rows that have none."""
 
     def best(
-        self, whole: Whole | Lagrangian, start: FloatArray | None, clock: Clock
+        self,
+        whole: Whole | Lagrangian,
+        start: FloatArray | None,
+        clock: Clock,
+        beyond: bool = False,
     ) -> tuple[FloatArray, float]:
-        """Prices that show the most, and the bound on all choices that they show."""
+        """Prices that show the most, and the bound on all choices that they show; the target is
+        enough, unless they are to go `beyond` it."""
 
     def term(self, lagrangian: Lagrangian, prices: FloatArray) -> float:
         """What a part adds to a sum."""
@@ -82,9 +87,14 @@ class OfSum:
         return None if found is None else Lagrangian(found.problem)
 
     def best(
-        self, whole: Whole | Lagrangian, start: FloatArray | None, clock: Clock
+        self,
+        whole: Whole | Lagrangian,
+        start: FloatArray | None,
+        clock: Clock,
+        beyond: bool = False,
     ) -> tuple[FloatArray, float]:
-        dual = maximise(whole, DUAL_TOLERANCE, clock, start=start, enough=self.target)
+        enough = math.inf if beyond else self.target
+        dual = maximise(whole, DUAL_TOLERANCE, clock, start=start, enough=enough)
         return dual.best.multipliers, dual.best.bound
 
     def term(self, lagrangian: Lagrangian, prices: FloatArray) -> float:
@@ -112,7 +122,11 @@ class OfSlowest:
         return Lagrangian(found.problem, priced=False, times=times)
 
     def best(
-        self, whole: Whole | Lagrangian, start: FloatArray | None, clock: Clock
+        self,
+        whole: Whole | Lagrangian,
+        start: FloatArray | None,
+        clock: Clock,
+        beyond: bool = False,
     ) -> tuple[FloatArray, float]:
         found, impossible = infeasibility(whole, clock, self.target, start)
         return found.multipliers, self.target if impossible else -math.inf

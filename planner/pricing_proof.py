@@ -7,7 +7,8 @@ sum that is
     L(λ) = Σ_clients min over all of their columns of [cost + λ · asked] − λ · caps,
 
 taken some clients at a time, so that not all columns are in memory at once. Where that falls short
-of what is to be proven, λ is bettered, and then the box divided.
+of what is to be proven, λ is bettered for the few columns, then the box divided, and at last λ
+bettered for all.
 """
 
 from __future__ import annotations
@@ -61,20 +62,22 @@ def bound_of_all(
     if leaves is None:
         return -math.inf
     ties, closed = itertools.count(), math.inf
-    heap: list[tuple[float, int, Leaf]] = []
+    heap: list[tuple[float, int, Leaf, bool]] = []
 
-    def add(new: Sequence[Leaf], least: float) -> None:
+    def add(new: Sequence[Leaf], least: float, divided: bool) -> None:
         for leaf, bound in zip(new, _bounds(builder, new, pricing), strict=True):
-            heapq.heappush(heap, (max(least, bound), next(ties), leaf))
+            heapq.heappush(heap, (max(least, bound), next(ties), leaf, divided))
 
-    add(leaves, -math.inf)
+    add(leaves, -math.inf, False)
     while heap and heap[0][0] < pricing.target and not clock.over():
-        bound, _, leaf = heapq.heappop(heap)
-        better, leaf = _bettered(builder, few, leaf, pricing, clock)
+        bound, _, leaf, divided = heapq.heappop(heap)
+        better, leaf = _of_few(builder, few, leaf, pricing, clock)
+        if divided and better < pricing.target:
+            better, leaf = _of_all(builder, few, leaf, pricing, clock)
         bound = max(bound, better)
         halves = list(leaf.halves(few)) if bound < pricing.target else []
         if halves:
-            add(halves, bound)
+            add(halves, bound, True)
         else:
             closed = min(closed, bound)
     found = min(closed, heap[0][0] if heap else math.inf)
@@ -131,10 +134,23 @@ def may_matter(
     return options.possible & (options.least_cost <= functools.reduce(np.maximum, bars))
 
 
-def _bettered(
+def _of_few(
     builder: Builder, few: Program, leaf: Leaf, pricing: Pricing, clock: Clock
 ) -> tuple[float, Leaf]:
-    """The bound of better prices for all columns, and the leaf with these."""
+    """The bound of the best prices for the few columns, and the leaf with these."""
+    lagrangian = pricing.lagrangian(leaf.of(Boxes(few)))
+    if lagrangian is not None:
+        prices, _ = pricing.best(lagrangian, leaf.prices, clock, beyond=True)
+        leaf = replace(leaf, prices=prices)
+    (bound,) = _bounds(builder, [leaf], pricing)
+    return bound, leaf
+
+
+def _of_all(
+    builder: Builder, few: Program, leaf: Leaf, pricing: Pricing, clock: Clock
+) -> tuple[float, Leaf]:
+    """The bound of the best prices for all columns, and the leaf with these. It takes the memory
+    of all columns."""
     parts: list[Lagrangian] = []
     for part in builder.each(lambda options: builder.part(options, options.possible)):
         lagrangian = pricing.lagrangian(leaf.of(Boxes(part)))
