@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from flexp.planner.best import CLOSE
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.goal import Goal, Sum
 from flexp.planner.goal_slowest import Slowest
@@ -40,11 +41,11 @@ def test_as_one_by_one(case: tuple[Profile, ResolvedFleet], speed: float, seed: 
         own, level = with_own_traffic(program, x)
         used = trial.column[trial.choice == i]
         assert trial.seconds[trial.choice == i] == pytest.approx(
-            own.steps(level).seconds[used], rel=1e-8
+            own.steps(level).seconds[used], rel=CLOSE
         )
         for goal, found in zip(goals, values, strict=True):
-            assert found[i] == pytest.approx(goal.value(own, x, level), rel=1e-8)
-        assert trial.filled[i] == pytest.approx(_fullest(own, x, level), rel=1e-6)
+            assert found[i] == pytest.approx(goal.value(own, x, level), rel=CLOSE)
+        assert trial.filled[i] == pytest.approx(_fullest(own, x, level), rel=CLOSE)
 
 
 def _fullest(program: Program, x: np.ndarray, level: np.ndarray) -> float:
