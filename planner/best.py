@@ -19,6 +19,8 @@ from .trial import try_choices
 GAP = 0.8 * PROVEN_GAP
 """The search goes on to this."""
 RISE, FILLED = 1.25, 0.99
+"""Factor between the levels that are tried one after the other; the share of a level that a choice
+makes itself where its queues are full."""
 TRIES = 10
 NEAR = 0.02
 """Links' uses that differ by less tell what a choice asks too much; further apart, they tell where

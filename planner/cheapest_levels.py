@@ -44,13 +44,13 @@ def cheapest_levels(
     level = np.minimum(settle(program, _unpriced(program, objective)), most)
     level = np.where(level > 0, level, 1e-3 * most)
     bounds = _Bounds(program, objective, clock)
-    found, at = _least(bounds, level, most, finest, clock)
+    found, at = _least(bounds, level, most, finest)
     if (at.waiting > 0).all():
         return np.minimum(found * finest, most)
     made = replace(bounds, filled=True)
-    lower = _possible(made, found, clock)
+    lower = _possible(made, found)
     if lower is not None and (lower < found / STEP).any():
-        found, _ = _least(made, lower, most, finest, clock)
+        found, _ = _least(made, lower, most, finest)
     return _with_room(bounds, found, most)
 
 
@@ -100,11 +100,11 @@ def _reached(problem: Problem, rows: list[int]) -> Problem:
 
 
 def _least(
-    bounds: _Bounds, level: FloatArray, most: FloatArray, finest: float, clock: Clock
+    bounds: _Bounds, level: FloatArray, most: FloatArray, finest: float
 ) -> tuple[FloatArray, _At]:
     """Levels from which no step leads to a lower bound."""
     step, best = STEP, bounds(level)
-    while step > finest and not clock.over():
+    while step > finest and not bounds.clock.over():
         moved = False
         for k, factor in itertools.product(range(len(level)), (1 / step, step)):
             tried = level.copy()
@@ -117,13 +117,13 @@ def _least(
     return level, best
 
 
-def _possible(made: _Bounds, level: FloatArray, clock: Clock) -> FloatArray | None:
+def _possible(made: _Bounds, level: FloatArray) -> FloatArray | None:
     """The highest levels up to these that choices can make; None where none are found."""
     for steps in range(FAR):
         tried = level / STEP**steps
         if made(tried).bound < math.inf:
             return tried
-        if clock.over():
+        if made.clock.over():
             break
     return None
 

@@ -85,9 +85,10 @@ def test_levels_are_bounded_by_how_full_the_server_is(
     level = steady_level(asked, counts, workers)
     steps = at_level(asked, level, workers)
     full = float(counts @ (asked.server_seconds / steps.seconds)) / workers
-    service, visit = asked.server_seconds.max(), asked.lengths[asked.which].max()
-    arguments = (service, visit, counts.sum(), full, workers)
-    assert level <= most_level(*(np.array([a]) if a is not full else a for a in arguments))
+    service = asked.server_seconds.max(keepdims=True)
+    visit = asked.lengths[asked.which].max(keepdims=True)
+    others = counts.sum(keepdims=True)
+    assert level <= most_level(service, visit, others, full, np.array([workers]))
 
 
 def test_the_highest_level_by_hand() -> None:
