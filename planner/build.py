@@ -65,6 +65,11 @@ class Builder:
         parts = self.each(lambda options: options.part(pick(options)))
         return self._program(*merged(parts, self._caps, self._rows), self.servers)
 
+    def unmerged(self) -> Program:
+        """All variants that keep the clients' own limits; everyone takes part and stays alone."""
+        options = self._options(self.clients)
+        return self.part(options, options.possible)
+
     def each(self, function: Callable[[Options], Found]) -> Iterator[Found]:
         """`function` of everyone's options, some entries at a time, in their order. Several run at
         the same time."""

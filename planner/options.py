@@ -57,10 +57,12 @@ class Options:
     def most_traffic(self) -> FloatArray:
         """float64[2, K]: use of one machine's link to the server, and from it, by everyone at the
         option that asks the most of it, without waiting."""
-        often = np.zeros_like(self.seconds)
-        np.divide(1.0, self.seconds, out=often, where=self.possible & (self.seconds > 0))
-        asked = [self.numbers[f"{way}_share"] * self.numbers[way] * often for way in ("up", "down")]
-        return np.array([self.counts @ table.max(axis=1) for table in asked])
+        often = 1 / np.where(self.possible & (self.seconds > 0), self.seconds, np.inf)
+        asked = [
+            self.numbers[f"{way}_share"][:, 0] * (self.numbers[way] * often).max(axis=1)
+            for way in ("up", "down")
+        ]
+        return np.array([self.counts @ table for table in asked])
 
     def part(self, taken: BoolArray) -> Part:
         """Those taken, [n, O, K]: at least one of each client."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .best import Best
-from .build import Builder, possible
+from .build import Builder
 from .cheapest_levels import cheapest_levels
 from .goal import Goal, Sum
 from .goal_slowest import Slowest
@@ -112,7 +112,7 @@ class Pick:
     ) -> None:
         self.builder, self.machines, self.factors = builder, builder.servers.count, factors
         self._traffic: list[FloatArray] = []
-        program = builder.sample(FOR_LEVEL).narrowed(possible)
+        program = builder.sample(FOR_LEVEL).unmerged()
         self.level = cheapest_levels(program, 0, clock, ROUGH)
         self.longest = math.inf
         """Seconds of a round, where the longest one counts: about the least that it can be."""
@@ -121,7 +121,7 @@ class Pick:
             first.find(self.level)
             if first.x is not None:
                 self.level, self.longest = first.level, first.value
-        program = builder.sample(FOR_PRICES).narrowed(possible)
+        program = builder.sample(FOR_PRICES).unmerged()
         self.prices = np.zeros(len(program.at(self.level).caps))
         for _ in range(SETTLING):
             found = kept(program.at(self.level), program.in_time(self.level))
@@ -138,11 +138,12 @@ class Pick:
 
     def __call__(self, options: Options) -> BoolArray:
         """An option costs no less than it does without waiting or prices. So only those come into
-        question that cost less there than the last of the few that are the cheapest there costs
+        question that cost less there than the dearest of the few that are the cheapest there costs
         here."""
         self._traffic.append(options.most_traffic() / self.machines)
         near = self._priced(options, cheapest(options.least_cost, FEW))
-        enough = nth_lowest(near.problem, near.cost(max(self.factors), math.inf), FEW)
+        most = near.cost(max(self.factors), math.inf)
+        enough = np.maximum.reduceat(most, near.problem.offsets[:-1])
         taken = options.possible & (options.least_cost <= enough[:, None, None])
         found, here = self._priced(options, taken), np.zeros(np.count_nonzero(taken), dtype=bool)
         late = 1 + np.ptp(found.own) + max(self.factors) * np.ptp(found.paid)
@@ -157,7 +158,7 @@ class Pick:
         return np.sum(np.sort(self._traffic, axis=0), axis=0)
 
     def _priced(self, options: Options, taken: BoolArray) -> _Priced:
-        there = self.builder.part(options, taken).with_link_use(self.use, self.level)
+        there = self.builder.part(options, taken).at_most(self.use)
         problem = there.at(self.level)
         late = ~there.in_time(self.level)
         if self.longest < math.inf:
@@ -188,15 +189,15 @@ class _Priced:
 
 def cheapest_columns(problem: Problem, cost: FloatArray, most: int) -> BoolArray:
     """bool[N]: `most` columns of each group, the cheapest ones by `cost`, float64[N]; more of them
-    where some cost the same."""
-    return cost <= np.repeat(nth_lowest(problem, cost, most), np.diff(problem.offsets))
-
-
-def nth_lowest(problem: Problem, cost: FloatArray, most: int) -> FloatArray:
-    """float64[G]: the cost, of float64[N], of the last one of the `most` cheapest columns of each
-    group; inf where there are fewer."""
+    where some cost the same, fewer where there are no more."""
     sizes = np.diff(problem.offsets)
-    there = np.arange(max(most, sizes.max())) < sizes[:, None]
-    table = np.full(there.shape, np.inf)
-    table[there] = cost
-    return np.partition(table, most - 1, axis=1)[:, most - 1]
+    many = sizes > most
+    open_columns = np.repeat(many, sizes)
+    taken = ~open_columns
+    if many.any():
+        there = np.arange(sizes.max()) < sizes[many, None]
+        table = np.full(there.shape, np.inf)
+        table[there] = cost[open_columns]
+        last = np.partition(table, most - 1, axis=1)[:, most - 1, None]
+        taken[open_columns] = (table <= last)[there]
+    return taken

@@ -62,10 +62,10 @@ class Pricing(Protocol):
         whole: Whole | Lagrangian,
         start: FloatArray | None,
         clock: Clock,
-        beyond: bool = False,
+        enough: float,
     ) -> tuple[FloatArray, float]:
-        """Prices that show the most, and the bound on all choices that they show; the target is
-        enough, unless they are to go `beyond` it."""
+        """Prices that show the most, and the bound on all choices that they show; one of `enough`
+        need not be raised any further."""
 
     def term(self, lagrangian: Lagrangian, prices: FloatArray) -> float:
         """What a part adds to a sum."""
@@ -91,9 +91,8 @@ class OfSum:
         whole: Whole | Lagrangian,
         start: FloatArray | None,
         clock: Clock,
-        beyond: bool = False,
+        enough: float,
     ) -> tuple[FloatArray, float]:
-        enough = math.inf if beyond else self.target
         dual = maximise(whole, DUAL_TOLERANCE, clock, start=start, enough=enough)
         return dual.best.multipliers, dual.best.bound
 
@@ -126,7 +125,7 @@ class OfSlowest:
         whole: Whole | Lagrangian,
         start: FloatArray | None,
         clock: Clock,
-        beyond: bool = False,
+        enough: float,
     ) -> tuple[FloatArray, float]:
         found, impossible = infeasibility(whole, clock, self.target, start)
         return found.multipliers, self.target if impossible else -math.inf

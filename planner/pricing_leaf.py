@@ -42,6 +42,10 @@ class Leaf:
     def of(self, boxes: Boxes) -> Box:
         return boxes.box(self.low, self.high)
 
+    def priced(self, prices: FloatArray) -> Leaf:
+        """With other prices; the same leaf where it has these."""
+        return self if np.array_equal(prices, self._known) else replace(self, prices=prices)
+
     def term(self, boxes: Boxes, pricing: Pricing) -> float:
         """What a part adds to the bound; inf where no choice is better than the target."""
         found = pricing.lagrangian(self.of(boxes), self._known)
@@ -63,12 +67,13 @@ class Leaf:
         if not rewards.any():
             return 0.0
         numbers, seconds = options.numbers, options.seconds
-        queue, up, down = rewards
-        paid = up * numbers["up_share"] * numbers["up"] / seconds
-        paid += down * numbers["down_share"] * numbers["down"] / seconds
-        for k, workers in enumerate(near.servers.accelerators.tolist()):
+        paid, queue = np.zeros_like(seconds), rewards[0]
+        for way, reward in zip(("up", "down"), rewards[1:], strict=True):
+            if reward.any():
+                paid += reward * numbers[f"{way}_share"] * numbers[way] / seconds
+        for k in np.flatnonzero(queue).tolist():
             service, visit = (numbers[name][:, :, k] for name in ("service", "visit"))
-            level = float(self.low.level[k])
+            level, workers = float(self.low.level[k]), int(near.servers.accelerators[k])
             share = queueing.most_share(seconds[:, :, k], service, visit, level, workers)
             paid[:, :, k] += queue[k] * share
         return paid

@@ -37,6 +37,9 @@ from .solver.problem import BoolArray, FloatArray
 NEAR = 4
 """Columns of each client by which others are ruled out."""
 MOST_LEAVES = 25
+SPARE = 5e-5
+"""Relative: by so much the few columns are to show more than the target where they can, as all
+columns show less."""
 
 
 def bound_of_all(
@@ -71,10 +74,12 @@ def bound_of_all(
     add(leaves, -math.inf, False)
     while heap and heap[0][0] < pricing.target and not clock.over():
         bound, _, leaf, divided = heapq.heappop(heap)
-        better, leaf = _of_few(builder, few, leaf, pricing, clock)
-        if divided and better < pricing.target:
+        before, leaf = leaf, _of_few(few, leaf, pricing, clock)
+        if leaf is not before:
+            bound = max(bound, *_bounds(builder, [leaf], pricing))
+        if divided and bound < pricing.target:
             better, leaf = _of_all(builder, few, leaf, pricing, clock)
-        bound = max(bound, better)
+            bound = max(bound, better)
         halves = list(leaf.halves(few)) if bound < pricing.target else []
         if halves:
             add(halves, bound, True)
@@ -90,11 +95,12 @@ def _divided(
     """The same space in leaves with prices at which the few columns reach the target; None where
     there are no such prices, or it takes too many leaves."""
     boxes, todo, done, known = Boxes(few), list(leaves), list[Leaf](), None
+    enough = pricing.target + SPARE * abs(pricing.target)
     while todo:
         leaf = todo.pop()
         lagrangian, bound = pricing.lagrangian(leaf.of(boxes)), math.inf
         if lagrangian is not None:
-            known, bound = pricing.best(lagrangian, known, clock)
+            known, bound = pricing.best(lagrangian, known, clock, enough)
         if bound >= pricing.target:
             done.append(replace(leaf, prices=known))
             continue
@@ -134,16 +140,13 @@ def may_matter(
     return options.possible & (options.least_cost <= functools.reduce(np.maximum, bars))
 
 
-def _of_few(
-    builder: Builder, few: Program, leaf: Leaf, pricing: Pricing, clock: Clock
-) -> tuple[float, Leaf]:
-    """The bound of the best prices for the few columns, and the leaf with these."""
+def _of_few(few: Program, leaf: Leaf, pricing: Pricing, clock: Clock) -> Leaf:
+    """With the best prices for the few columns; the same leaf where it has these."""
     lagrangian = pricing.lagrangian(leaf.of(Boxes(few)))
-    if lagrangian is not None:
-        prices, _ = pricing.best(lagrangian, leaf.prices, clock, beyond=True)
-        leaf = replace(leaf, prices=prices)
-    (bound,) = _bounds(builder, [leaf], pricing)
-    return bound, leaf
+    if lagrangian is None:
+        return leaf
+    prices, _ = pricing.best(lagrangian, leaf.prices, clock, math.inf)
+    return leaf.priced(prices)
 
 
 def _of_all(
@@ -158,5 +161,5 @@ def _of_all(
             return math.inf, leaf
         parts.append(lagrangian)
     whole = Whole(parts, leaf.of(Boxes(few)).lowest())
-    prices, bound = pricing.best(whole, leaf.prices, clock)
+    prices, bound = pricing.best(whole, leaf.prices, clock, pricing.target)
     return bound, replace(leaf, prices=prices)
