@@ -22,7 +22,7 @@ from .menu import Variant, make_menu
 from .objective import parse_objective
 from .objective_value import machines, objective_value
 from .plan import ClientPlan, Plan, ServerPlan, relative_gap
-from .predict import Step, broken_limits, steps_of
+from .predict import Step, broken_by_size, broken_by_time, limits_time, steps_of
 from .promise import bottleneck, predictions, server_plan
 from .value import DEFAULT_CURVE, ValueCurve
 
@@ -140,16 +140,21 @@ class _Recount:
             yield from _compare(machine.name, stated[machine.name], machine.model_dump())
 
     def _own_limits(self, load: MachineLoad) -> Iterator[Violation]:
-        """C2, C3, C7, C8 and C9."""
+        """C2, C3 and C8, then C7 and C9."""
         guests, policy, menu = load.guests, self.fleet.policy, self.menu
-        steps = zip(*(part.tolist() for part in guests.step), strict=True)
-        for entry, choice, step, wait in zip(
-            guests.clients, guests.variants, steps, load.wait_seconds.tolist(), strict=True
-        ):
+        samples = menu.round_samples
+        entries = list(zip(guests.clients, guests.variants, strict=True))
+        for entry, choice in entries:
             asked, variant = menu.demands[choice], menu.variants[choice]
-            for label, text in broken_limits(
-                asked, variant, Step(*step), entry, policy, menu.round_samples, wait
-            ):
+            for label, text in broken_by_size(asked, variant, entry, policy, samples):
+                yield label, f"{entry.name}: {text}"
+        if not limits_time(policy):
+            return
+        steps = zip(*(part.tolist() for part in guests.step), strict=True)
+        waits = load.wait_seconds.tolist()
+        for (entry, choice), step, wait in zip(entries, steps, waits, strict=True):
+            variant = menu.variants[choice]
+            for label, text in broken_by_time(variant, Step(*step), entry, policy, samples, wait):
                 yield label, f"{entry.name}: {text}"
 
     def _figures(self, clients: Sequence[ClientPlan], load: MachineLoad) -> Iterator[Violation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -16,4 +17,5 @@ def columns(fields: Sequence[str], things: Sequence[object]) -> dict[str, tuple[
 
 def rows(table: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
     """A mapping for each thing, made when it is its turn."""
-    return (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
+    values = zip(*table.values(), strict=True)
+    return map(dict, map(zip, itertools.repeat(tuple(table)), values))

@@ -9,7 +9,7 @@ import numpy as np
 from .fleet import ResolvedClient, ResolvedFleet, ResolvedServer
 from .guests import FIGURES, Guests
 from .menu import Demand, Menu, Variant
-from .predict import broken_by_size, broken_by_time, broken_limits, predict_step
+from .predict import broken_by_size, broken_by_time, broken_limits, limits_time, predict_step
 
 
 class Deepest:
@@ -24,8 +24,7 @@ class Deepest:
             reverse=True,
         )
         self.memories = sorted({demand.model_memory_bytes for demand in menu.demands})
-        policy = fleet.policy
-        self.timed = policy.step_deadline_seconds is not None or policy.energy_budget_wh is not None
+        self.timed = limits_time(fleet.policy)
 
     def of(self, guests: Guests) -> list[int]:
         """Of each guest; 0 where no variant keeps its limits."""

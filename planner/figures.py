@@ -65,7 +65,10 @@ def figures(menu: Menu, clients: Clients, servers: Servers, policy: Policy) -> F
             device + up + down + server - slowest
         )
         apart = apart - hidden
-    allowed = _allowed(menu, clients, policy, device, apart + up + down + server)
+    own = _keeps_own_limits(menu, clients, policy, device)
+    allowed = np.broadcast_to(own[:, :, None], up.shape)
+    if policy.step_deadline_seconds is not None:
+        allowed = allowed & (apart + up + down + server <= policy.step_deadline_seconds)
     return Figures(device, apart, up, down, up_share, down_share, server, visit, allowed)
 
 
@@ -77,10 +80,10 @@ def _transfer(
     return 8 * sizes[None, :, None] / rates, rates / server_rates
 
 
-def _allowed(
-    menu: Menu, clients: Clients, policy: Policy, device: FloatArray, step: FloatArray
+def _keeps_own_limits(
+    menu: Menu, clients: Clients, policy: Policy, device: FloatArray
 ) -> BoolArray:
-    """C2 memory, C3 data budget, C8 depth and C9 energy by client; C7 by step, without waiting."""
+    """bool[n, O]: C2 memory, C3 data budget, C8 depth and C9 energy."""
     private = menu.private_blocks[None, :]
     own = menu.column("model_memory_bytes")[None, :] <= clients.memory_bytes[:, None]
     own &= (menu.depth[None, :] >= clients.min_depth[:, None]) & (
@@ -92,7 +95,4 @@ def _allowed(
     if policy.energy_budget_wh is not None:
         spent = device[:, :, 0] * clients.watts[:, None] * steps[None, :] / 3600
         own &= spent <= policy.energy_budget_wh
-    allowed = np.broadcast_to(own[:, :, None], step.shape)
-    if policy.step_deadline_seconds is not None:
-        allowed = allowed & (step <= policy.step_deadline_seconds)
-    return allowed
+    return own

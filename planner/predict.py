@@ -107,6 +107,11 @@ def broken_by_size(
         yield C8, f"{private} private blocks, at most {client.max_depth} asked for"
 
 
+def limits_time(policy: Policy) -> bool:
+    """Whether the policy has any of the limits of `broken_by_time`."""
+    return policy.step_deadline_seconds is not None or policy.energy_budget_wh is not None
+
+
 def broken_by_time(
     variant: Variant,
     step: Step[float],

@@ -44,7 +44,7 @@ FACTORS = (0.5, 0.7, 1.0, 1.4)
 """Of the prices of a sample: those of all clients are thereabouts."""
 FOR_SLOWEST = (0.0, 1.0, 8.0, 64.0)
 """The same where time counts for some clients, and for others what they leave to these."""
-FEW = 4
+FEW = 3
 """Columns that a client keeps at each of these."""
 FIND_GAP = 3e-5
 """To which the program of the few is solved."""
@@ -130,10 +130,12 @@ class Pick:
             best = maximise(
                 Lagrangian(found.problem), PRICE_TOLERANCE, clock, start=self.prices
             ).best
+            chosen = program.only(found.columns[best.chosen])
+            own, _ = with_own_traffic(chosen, found.problem.counts)
+            program = program.at_most(own.link_use)
+            if np.array_equal(best.multipliers, self.prices):
+                break
             self.prices = best.multipliers
-            x = np.zeros(found.problem.columns, dtype=np.int64)
-            x[best.chosen] = found.problem.counts
-            program, _ = with_own_traffic(program, found.full(x))
         self.use = program.link_use
 
     def __call__(self, options: Options) -> BoolArray:

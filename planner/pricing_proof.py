@@ -34,7 +34,7 @@ from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
 from .solver.problem import BoolArray, FloatArray
 
-NEAR = 4
+NEAR = 2
 """Columns of each client by which others are ruled out."""
 MOST_LEAVES = 25
 SPARE = 5e-5
