@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from .corners import Bounds, Point, at_corners, corners
+from .corners import Bounds, Point, at_corners
 from .program import C5_QUEUE, WAY, Program, Row, Steps
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 
@@ -132,11 +132,6 @@ class Box:
         """float64[N]: of a round, at the low edge."""
         return self.fast.rounds * self._edges.seconds
 
-    def with_place(self, columns: BoolArray) -> BoolArray:
-        """The same columns of `drawn`, with those of the place."""
-        places = 2 * self._dimensions * len(self.low.level)
-        return np.append(columns, np.ones(places, dtype=bool))
-
     @property
     def wide(self) -> bool:
         """Whether the levels are too far apart for lines between them."""
@@ -163,12 +158,12 @@ class Box:
             return None
         return self.boxes.box(self.low, Point(self.high.level, high))
 
-    def lowered(self, problem: Problem, margins: FloatArray) -> Problem:
-        """With the caps of other rows times their margins."""
-        names = [*self.fast.static.rows, *(row.name for row in self.fast.rows)]
+    def margins_of(self, names: Sequence[str], margins: FloatArray) -> FloatArray:
+        """float64 for each name of a row: its margin; 1 for rows whose limit is the links' use."""
+        known = [*self.fast.static.rows, *(row.name for row in self.fast.rows)]
         moving = {row.name for row in self.fast.rows if row.label in WAY}
-        by_name = {n: m for n, m in zip(names, margins, strict=True) if n not in moving}
-        return replace(problem, caps=problem.caps * [by_name.get(n, 1.0) for n in problem.rows])
+        by_name = {n: m for n, m in zip(known, margins, strict=True) if n not in moving}
+        return np.array([by_name.get(name, 1.0) for name in names])
 
     def lowest(self, price: Price | None = None, prices: FloatArray | None = None) -> Problem:
         """What all choices of the box keep, steps as short as at its low edge and shares as small
@@ -176,10 +171,7 @@ class Box:
         rows, without the rows that have none."""
         priced = itertools.repeat(True) if prices is None else iter((prices > 0).tolist())
         rows = [row for row in self.fast.static_rows if next(priced, False)]
-        rows += [
-            (row.name, row.weights, min(row.cap, max(row.caps)))
-            for row in self._rows(self._edges, priced)
-        ]
+        rows += [(row.name, row.weights, row.loosest) for row in self.rows(self._edges, priced)]
         return self.fast.problem((price or self.price(0)).of(self._edges.seconds), rows)
 
     def rewards(self, prices: FloatArray) -> FloatArray:
@@ -194,53 +186,23 @@ class Box:
                 found[1 + WAY.get(row.label, -1), row.kind] = next(paid, 0.0)
         return found
 
-    def drawn(self, reference: IntArray, price: Price) -> Problem:
-        """As `lowest`, with the place in the box as variables; the box is not `wide`.
-
-        Over the box, the cost and the loads of each group change about as those of its `reference`
-        (int64[G] columns). So much is the place's cost and load: it stands behind the groups as one
-        more for each level and for each use of a link, with a column for its low end and one for
-        its high end, between which it may be divided. By how much less a column's own change, at
-        some corner, than the reference's is taken off the column.
-        """
-        program, found = self.fast, self._drawn
-        rows = list(self._rows(found, itertools.repeat(True)))
-        cost = price.of(found.seconds)
-        tables = [self._split(table, reference) for table in (cost, *(row.weights for row in rows))]
-        columns, places = (np.stack(parts) for parts in zip(*tables, strict=True))
-        for row, moved in zip(rows, places[1:], strict=True):
-            if self.linked and row.edge is not None:
-                way, kind = row.edge
-                moved[kind * self._dimensions + 1 + way] -= row.caps[1] - row.caps[0]
-        static, count = program.static, places.shape[1]
-        ends = np.zeros((1 + len(static.caps) + len(rows), 2 * count))
-        ends[0, 1::2], ends[1 + len(static.caps) :, 1::2] = places[0], places[1:]
-        caps = [row.caps[0] if self.linked else min(row.cap, max(row.caps)) for row in rows]
-        return Problem(
-            np.append(static.counts, np.ones(count, dtype=np.int64)),
-            np.append(static.offsets, static.columns + 2 * np.arange(1, 1 + count)),
-            np.append(columns[0], ends[0]),
-            np.hstack([np.vstack([static.weights, columns[1:]]), ends[1:]]),
-            np.array([*static.caps, *caps]),
-            (*static.rows, *(row.name for row in rows)),
-            divisible=count,
-        )
-
     def place(self, shares: FloatArray) -> Point:
-        """What lies the shares, float64[D] in the order of `drawn`'s places, of the way from the
-        low edges to the high ones; where the links don't matter, they are at their high edges."""
-        along = shares.reshape(len(self.low.level), self._dimensions).T
+        """What lies the shares, float64[K * `dimensions`], of the way from the low ends of the
+        edges to the high ones; where the links don't matter, they are at their high ends."""
+        along = shares.reshape(len(self.low.level), self.dimensions).T
         first, last = self.low.coordinates, self.high.coordinates
         found = last.copy()
         found[: len(along)] += (along - 1) * (last - first)[: len(along)]
         found = np.clip(found, first, last)
         return Point(found[0], found[1:])
 
-    def _rows(self, bounds: Bounds | _Edges, wanted: Iterator[bool]) -> Iterator[_Row]:
+    def rows(
+        self, bounds: Bounds | _Edges, wanted: Iterator[bool] | None = None
+    ) -> Iterator[BoxRow]:
         """Besides the limits, a choice fills its own queues and links: at least to the low edge,
         and at most to the high one; but at the level 0 a queue needn't be full. Of each row in
         turn, `wanted` says whether to give it."""
-        program = self.fast
+        program, wanted = self.fast, wanted or itertools.repeat(True)
         for row in program.rows:
             cap, machines = program.cap(row), float(program.servers.count[row.kind])
             edge, caps = None, (cap, cap)
@@ -249,46 +211,35 @@ class Box:
                 caps = machines * float(self.low.use[edge]), machines * float(self.high.use[edge])
             if next(wanted, False):
                 asked = program.asked(row, bounds.share, bounds.often)
-                yield _Row(row.name, asked, cap, caps, edge)
+                yield BoxRow(row.name, asked, cap, caps, edge)
             if row.label in (C5_QUEUE, *WAY) and next(wanted, False):
                 reached = Row(f"{row.label}_reached", row.kind).name
                 above = program.asked(row, bounds.share_most, bounds.often_most)
                 if edge is None and self.low.level[row.kind] == 0:
                     caps = 0.0, 0.0
-                yield _Row(reached, -above, math.inf, (-caps[0], -caps[1]), edge)
+                yield BoxRow(reached, -above, math.inf, (-caps[0], -caps[1]), edge)
 
     @cached_property
     def _edges(self) -> _Edges:
         return _Edges(self.low, self.high, self.fast, self.slow)
 
     @cached_property
-    def _drawn(self) -> Bounds:
+    def bounds(self) -> Bounds:
+        """At the corners of a box that is not `wide`."""
         return at_corners(self.low, self.high, self.fast, self.slow)
 
     @property
-    def _dimensions(self) -> int:
-        """Of a server's corners."""
+    def dimensions(self) -> int:
+        """Edges of one server's part of the box: its level, and the uses of its link if these
+        matter. Those of the k-th server begin with the k * `dimensions`-th."""
         return 3 if self.linked else 1
 
-    def _split(self, table: FloatArray, reference: IntArray) -> tuple[FloatArray, FloatArray]:
-        """float64[N] of the columns and float64[D] of the place, from float64[C, N]."""
-        program, ends = self.fast, corners(self._dimensions)
-        static, kind = program.static, program.kind[reference]
-        at = table[:, reference]
-        slopes = np.array([at[end == 1].mean(axis=0) - at[end == 0].mean(axis=0) for end in ends.T])
-        slopes[:, kind < 0] = 0.0
-        sizes = np.diff(static.offsets)
-        along = np.repeat(slopes, sizes, axis=1)
-        own = program.kind == np.repeat(kind, sizes)
-        columns = np.where(
-            own,
-            (table - ends @ along).min(axis=0),
-            table.min(axis=0) - np.maximum(along, 0.0).sum(axis=0),
-        )
-        places = np.zeros((len(program.servers), self._dimensions))
-        for k in range(len(places)):
-            places[k] = slopes[:, kind == k] @ static.counts[kind == k]
-        return columns, places.ravel()
+    def edge_of(self, row: BoxRow) -> int | None:
+        """The edge along which a row's limit changes."""
+        if not self.linked or row.use is None:
+            return None
+        way, kind = row.use
+        return kind * self.dimensions + 1 + way
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,13 +281,18 @@ class _Edges:
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
+class BoxRow:
     name: str
     weights: FloatArray
     """float64[..., N]"""
     cap: float
-    """The limit, whatever the place."""
+    """The policy's limit."""
     caps: tuple[float, float]
     """What a choice can ask at the low and at the high end of the link's use."""
-    edge: tuple[int, int] | None
+    use: tuple[int, int] | None
     """Of `Point.use`."""
+
+    @property
+    def loosest(self) -> float:
+        """The limit, wherever in the box."""
+        return min(self.cap, max(self.caps))

@@ -19,6 +19,7 @@ from .goal import Goal
 from .outlook import Outlook
 from .queues import least_wait
 from .solver.clock import Clock
+from .solver.problem import FloatArray, IntArray
 
 REPAIRS = 4
 MOST_OVER = 3e-3
@@ -53,8 +54,8 @@ class _Open:
     bound: float
     tie: int
     part: Part = field(compare=False)
-    drawn: tuple[Box, Outlook] | None = field(compare=False)
-    """None: the levels are too far apart for it."""
+    closer: tuple[Box, Outlook] | None = field(compare=False)
+    """From the corners; None: the levels are too far apart for it."""
 
 
 class Branching:
@@ -79,8 +80,8 @@ class Branching:
             this = heapq.heappop(self._heap)
             self.on_bound(min(this.bound, self._closed))
             bound, found = this.bound, edges(this.part.low, this.part.high)
-            if this.drawn and bound < best.target and (not found or self._ready(*this.drawn)):
-                bound = max(bound, self._better(*this.drawn))
+            if this.closer and bound < best.target and (not found or self._ready(*this.closer)):
+                bound = max(bound, self._better(*this.closer))
             if bound >= best.target or not found:
                 self._closed = min(self._closed, bound, best.target)
                 undecided += [] if bound >= best.target else [this.part]
@@ -95,28 +96,25 @@ class Branching:
         """Closes a box or keeps it open."""
         target, boxes = self.best.target, part.boxes
         low, high = boxes.consistent(part.low, part.high)
-        box, drawn = boxes.box(low, high), None
+        box, closer = boxes.box(low, high), None
         outlook = self.goal.at_once(box, target)
         if outlook is None:
             self._closed = min(self._closed, target)
             return
         bound = max(bound, outlook.bound)
         if bound < target:
-            useful = outlook.useful(target)
-            boxes = boxes.only(useful)
+            boxes = boxes.only(outlook.useful(box, target))
             if not box.wide:
-                box, chosen = boxes.box(low, high), outlook.chosen
-                if len(box.fast.apart) < len(useful):
-                    chosen = np.searchsorted(np.flatnonzero(useful), chosen)
-                closer = self.goal.drawn(box, chosen, target)
-                if closer is None:
+                box = boxes.box(low, high)
+                found = self.goal.cornered(box, target)
+                if found is None:
                     self._closed = min(self._closed, target)
                     return
-                drawn, bound = (box, closer), max(bound, closer.bound)
-        if bound >= target or self._try_all(*(drawn or (box, outlook))):
+                closer, bound = (box, found), max(bound, found.bound)
+        if bound >= target or self._try_all(*(closer or (box, outlook))):
             self._closed = min(self._closed, target, self.best.value)
             return
-        heapq.heappush(self._heap, _Open(bound, next(self._ties), Part(boxes, low, high), drawn))
+        heapq.heappush(self._heap, _Open(bound, next(self._ties), Part(boxes, low, high), closer))
 
     def _try_all(self, box: Box, outlook: Outlook) -> bool:
         """Whether each choice of a box that may be better has been tried."""
@@ -124,7 +122,7 @@ class Branching:
         few = min(FEW, FEW_ENTRIES // box.fast.static.groups)
         if few == 0 or self.clock.over():
             return False
-        listed = outlook.listed(best.target, LISTED * few)
+        listed = outlook.listed(box, best.target, LISTED * few)
         if listed is None:
             return False
         new = [x for x in listed if not best.tried(x, columns)]
@@ -149,11 +147,19 @@ class Branching:
             if asked.max() > 1 + MOST_OVER:
                 break
             margins = margins / (1 + OVER * (best.margins(asked) - 1))
-            x = self.goal.within(box, outlook, best.target, margins)
+            x = self._within(box, outlook, margins)
         far = not outlook.room(best.target) < FAR * abs(best.target)
         if first is not None and best.value == before and far:
             best.descend(first, columns)
         return bound
+
+    def _within(self, box: Box, outlook: Outlook, margins: FloatArray) -> IntArray | None:
+        """What the integer program finds where rows have so much less room."""
+        part, target = box.within(margins), self.best.target
+        closer = None if part is None else self.goal.cornered(part, target)
+        if part is None or closer is None or closer.bound >= target:
+            return None
+        return self.goal.better(part, closer, target, margins)[0]
 
     def _ready(self, box: Box, outlook: Outlook) -> bool:
         """Whether the integer program of a box can say more of it than dividing it."""
@@ -164,7 +170,7 @@ class Branching:
 
     def _halves(self, this: _Open) -> Iterator[Part]:
         boxes, low, high = this.part
-        if this.drawn is None:
+        if this.closer is None:
             edge = widest_level(low, high)
             if low.level[edge[1]] == 0:
                 least = least_wait(boxes.program, edge[1], float(high.level[edge[1]]))
@@ -172,10 +178,10 @@ class Branching:
                     yield Part(boxes, first, last)
                 return
         else:
-            box, outlook = this.drawn
+            box, outlook = this.closer
             target = self.best.target
             low, high = outlook.narrowed(box, target)
-            boxes = boxes.only(outlook.useful(target))
+            boxes = boxes.only(outlook.useful(box, target))
             edge = self._edge(box, outlook, low, high)
         for first, last in cut(low, high, edge):
             yield Part(boxes, first, last)

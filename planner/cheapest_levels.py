@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,15 +107,24 @@ def _least(
     step, best = STEP, bounds(level)
     while step > finest and not bounds.clock.over():
         moved = False
-        for k, factor in itertools.product(range(len(level)), (1 / step, step)):
-            tried = level.copy()
-            tried[k] = min(tried[k] * factor, most[k])
+        for power in _directions(len(level)):
+            tried = np.minimum(level * step**power, most)
             found = bounds(tried, best.prices)
             if found.bound < best.bound:
                 level, best, moved = tried, found, True
         if not moved:
             step = math.sqrt(step)
     return level, best
+
+
+def _directions(kinds: int) -> Iterator[FloatArray]:
+    """float64[K]: one level down or up, or one down and another up, as clients change servers."""
+    ways = np.eye(kinds)
+    for way in ways:
+        yield -way
+        yield way
+    for down, up in itertools.permutations(range(kinds), 2):
+        yield ways[up] - ways[down]
 
 
 def _possible(made: _Bounds, level: FloatArray) -> FloatArray | None:

@@ -9,9 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from .boxes import Box, Price
+from .cornered import Cornered, cornered
 from .outlook import Outlook
+from .places import box_program
 from .program import Program
-from .queues import DUAL_TOLERANCE, Kept, kept
+from .queues import DUAL_TOLERANCE, kept
 from .solver.clock import Clock
 from .solver.core import best_below
 from .solver.lagrangian import Lagrangian
@@ -26,8 +28,6 @@ FIND_GAP = 3e-4
 BOX_GAP = 2e-5
 BOX_SHARE = 0.1
 """Of what is left to the target: to this, or `BOX_GAP` of the value, a box's program is solved."""
-REFERENCES = 2
-"""How often a box is drawn about the columns that its own bound is about."""
 
 
 class Goal(Protocol):
@@ -44,20 +44,17 @@ class Goal(Protocol):
         """Of the box as a whole; None: it has no choice below the target. Where the bound can be
         shown to be at least that, it is enough."""
 
-    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook | None:
-        """As `at_once`, with the place in the box as variables, about `reference` columns."""
+    def cornered(self, box: Box, target: float) -> Outlook | None:
+        """As `at_once`, from all corners of the box, which is not wide."""
 
     def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
-        """What the prices of `outlook` say of a part of its box: L there."""
+        """What the prices of `outlook` say of a part of its box, of the same columns: L there."""
 
-    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+    def better(
+        self, box: Box, outlook: Outlook, target: float, margins: FloatArray | None = None
+    ) -> tuple[IntArray | None, float]:
         """About the best choice that the program of the box has below the target, int64[N], and a
-        bound on all of its choices."""
-
-    def within(
-        self, box: Box, outlook: Outlook, target: float, margins: FloatArray
-    ) -> IntArray | None:
-        """The same with each row's cap times its margin."""
+        bound on all of its choices; with each row's cap times its margin."""
 
 
 class Priced:
@@ -78,64 +75,40 @@ class Priced:
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
         found = kept(box.lowest(self.price(box)), self.usable(box, target))
-        return None if found is None else self._outlook(found, "at once", target)
+        if found is None:
+            return None
+        return self._outlook(found.columns, Lagrangian(found.problem), "at once", target)
 
-    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook | None:
-        best: Outlook | None = None
-        for _ in range(REFERENCES):
-            found = self._drawn(box, reference, target)
-            if found is None:
-                return None
-            outlook = self._outlook(found, "drawn", target)
-            if best is None or outlook.bound > best.bound:
-                best = outlook
-            if best.bound >= target or (outlook.chosen == reference).all():
-                break
-            reference = outlook.chosen
-        return best
+    def cornered(self, box: Box, target: float) -> Outlook | None:
+        found = cornered(box, self.price(box), self.usable(box, target))
+        return None if found is None else self._outlook(found.columns, found, "cornered", target)
 
     def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
-        found = self._drawn(box, outlook.chosen, target)
-        return (
-            math.inf if found is None else Lagrangian(found.problem)(outlook.at.multipliers).bound
-        )
+        found = cornered(box, self.price(box), self.usable(box, target))
+        return math.inf if found is None else found(outlook.at.multipliers).bound
 
-    def within(
-        self, box: Box, outlook: Outlook, target: float, margins: FloatArray
-    ) -> IntArray | None:
-        part = box.within(margins)
-        found = None if part is None else self._drawn(part, outlook.chosen, target)
-        if part is None or found is None:
-            return None
-        found = replace(found, problem=part.lowered(found.problem, margins))
-        lagrangian = Lagrangian(found.problem)
-        at = lagrangian(outlook.at.multipliers)
-        closer = Outlook(at.bound, found, lagrangian, at)
-        return None if at.bound >= target else self.better(part, closer, target)[0]
+    def better(
+        self, box: Box, outlook: Outlook, target: float, margins: FloatArray | None = None
+    ) -> tuple[IntArray | None, float]:
+        found = box_program(box, self.price(box), outlook, target, margins)
+        gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound))
+        problem = lower_caps(found.problem)
+        x, bound = best_below(problem, found.at, found.reduced, target, gap, self.clock)
+        return None if x is None else found.full(x), bound
 
-    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
-        problem, at = lower_caps(outlook.program.problem), outlook.at
-        gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - at.bound))
-        x, bound = best_below(problem, at, outlook.reduced, target, gap, self.clock)
-        if x is None:
-            return None, bound
-        return outlook.program.full(x)[: len(box.fast.apart)], bound
-
-    def _drawn(self, box: Box, reference: IntArray, target: float) -> Kept | None:
-        problem = box.drawn(reference, self.price(box))
-        return kept(problem, box.with_place(self.usable(box, target)))
-
-    def _outlook(self, found: Kept, kind: str, target: float) -> Outlook:
-        lagrangian, known = Lagrangian(found.problem), self._known.get(kind)
+    def _outlook(
+        self, columns: IntArray, lagrangian: Lagrangian | Cornered, kind: str, target: float
+    ) -> Outlook:
+        known = self._known.get(kind)
         if known is not None:
             at = lagrangian(known)
             if at.bound >= target:
-                return Outlook(at.bound, found, lagrangian, at)
+                return Outlook(at.bound, columns, lagrangian, at)
         dual = maximise(lagrangian, DUAL_TOLERANCE, self.clock, start=known, enough=target)
         if not dual.infeasible:
             self._known[kind] = dual.best.multipliers
         bound = math.inf if dual.infeasible else dual.best.bound
-        return Outlook(bound, found, lagrangian, dual.best)
+        return Outlook(bound, columns, lagrangian, dual.best)
 
 
 class Sum(Priced):

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from .boxes import Box, Price
+from .cornered import Cornered, cornered
 from .goal import BOX_SHARE, FIND_GAP
 from .outlook import Outlook
+from .places import box_program
 from .program import Program
-from .queues import Kept, kept
+from .queues import kept
 from .solver.clock import Clock
 from .solver.confirm import second_opinion
 from .solver.core import best_below
@@ -58,51 +60,41 @@ class AnyChoice:
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
         found = kept(box.lowest(_free(box)), box.in_time)
-        return None if found is None else self._outlook(found)
+        if found is None:
+            return None
+        return self._outlook(found.columns, Lagrangian(found.problem, priced=False))
 
-    def drawn(self, box: Box, reference: IntArray, target: float) -> Outlook | None:
-        found = kept(box.drawn(reference, _free(box)), box.with_place(box.in_time))
-        return None if found is None else self._outlook(found)
+    def cornered(self, box: Box, target: float) -> Outlook | None:
+        found = cornered(box, _free(box), box.in_time)
+        return None if found is None else self._outlook(found.columns, found)
 
     def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
-        found = kept(box.drawn(outlook.chosen, _free(box)), box.with_place(box.in_time))
-        if found is None:
-            return math.inf
-        return Lagrangian(found.problem, priced=False)(outlook.at.multipliers).bound
+        found = cornered(box, _free(box), box.in_time)
+        return math.inf if found is None else found(outlook.at.multipliers).bound
 
-    def within(
-        self, box: Box, outlook: Outlook, target: float, margins: FloatArray
-    ) -> IntArray | None:
-        part = box.within(margins)
-        closer = None if part is None else self.drawn(part, outlook.chosen, target)
-        if part is None or closer is None or closer.bound >= target:
-            return None
-        problem = part.lowered(closer.program.problem, margins)
-        closer = self._outlook(replace(closer.program, problem=problem))
-        return None if closer.bound >= target else self.better(part, closer, target)[0]
-
-    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+    def better(
+        self, box: Box, outlook: Outlook, target: float, margins: FloatArray | None = None
+    ) -> tuple[IntArray | None, float]:
         """That there is none is believed only if a second method agrees."""
-        problem = lower_caps(outlook.program.problem)
+        found = box_program(box, _free(box), outlook, target, margins)
+        problem = lower_caps(found.problem)
         excess = _priced(problem, outlook.at)
         allowed = _paid(problem, outlook.at)
-        at = replace(outlook.at, bound=outlook.at.bound + allowed)
+        at = replace(found.at, bound=found.at.bound + allowed)
         most = allowed + ROUNDING * abs(allowed)
         gap = BOX_SHARE * (most - at.bound)
-        x, bound = best_below(excess, at, outlook.reduced, most, gap, self.clock)
+        x, bound = best_below(excess, at, found.reduced, most, gap, self.clock)
         if bound >= most:
             agreed, x = second_opinion(problem, self.clock)
             bound = math.inf if agreed else -math.inf
         else:
             bound = -math.inf
-        if x is None:
-            return None, bound
-        return outlook.program.full(x)[: len(box.fast.apart)], bound
+        return None if x is None else found.full(x), bound
 
-    def _outlook(self, found: Kept) -> Outlook:
-        lagrangian = Lagrangian(found.problem, priced=False)
+    def _outlook(self, columns: IntArray, lagrangian: Lagrangian | Cornered) -> Outlook:
         at, impossible = infeasibility(lagrangian, self.clock)
-        return Outlook(math.inf if impossible else -math.inf, found, lagrangian, at, 0.0)
+        bound = math.inf if impossible else -math.inf
+        return Outlook(bound, columns, lagrangian, at, 0.0)
 
 
 def _free(box: Box) -> Price:

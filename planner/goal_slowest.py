@@ -48,12 +48,14 @@ class Slowest(Priced):
         solved = self._least(found, program.round_seconds(level))
         return None if solved is None else found.full(solved.solution.counts)
 
-    def better(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+    def better(
+        self, box: Box, outlook: Outlook, target: float, margins: FloatArray | None = None
+    ) -> tuple[IntArray | None, float]:
         """The program of the outlook looks at one group alone. So, once for each target, the least
         time of everyone at a box's edges is tried first."""
         found = kept(box.lowest(self.price(box)), self.usable(box, target))
-        if found is None or target == self._tried:
-            return super().better(box, outlook, target)
+        if found is None or target == self._tried or margins is not None:
+            return super().better(box, outlook, target, margins)
         self._tried = target
         solved = self._least(found, box.round_seconds)
         x = None if solved is None else found.full(solved.solution.counts)

@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from .boxes import Box
+from .cornered import Cornered
 from .corners import Point
-from .queues import Kept
 from .solver.lagrangian import Evaluation, Lagrangian
 from .solver.listing import list_choices
 from .solver.problem import BoolArray, FloatArray, IntArray
@@ -30,53 +30,41 @@ CLEAR = 0.1
 class Outlook:
     bound: float
     """No choice of the box has a lower value; inf: there is none."""
-    program: Kept
-    """What all of its choices keep."""
-    lagrangian: Lagrangian
+    columns: IntArray
+    """int64[n] of the box's columns: those that its choices may take."""
+    lagrangian: Lagrangian | Cornered
     at: Evaluation
     """The prices behind the bound."""
     closes: float | None = None
     """Where the Lagrangian has to be to close the box; None: at the target itself."""
-
-    @property
-    def drawn(self) -> bool:
-        """Whether the place in the box is among the variables."""
-        return self.program.problem.divisible > 0
-
-    @property
-    def chosen(self) -> IntArray:
-        """int64[G]: a column of least priced cost for each group of the box's program."""
-        groups = self.program.problem.groups - self.program.problem.divisible
-        return self.program.columns[self.at.chosen[:groups]]
 
     def room(self, target: float) -> float:
         """By how much L may rise before no choice of the box is better than the target."""
         closes = target if self.closes is None else self.closes
         return max(closes - self.at.bound, 0.0) + ROUNDING * abs(self.at.bound)
 
-    def useful(self, target: float) -> BoolArray:
-        """bool[N]: the columns of the box's program that better choices may take."""
-        places = 2 * self.program.problem.divisible
-        found = np.zeros(self.program.total, dtype=bool)
-        found[self.program.columns] = self.reduced <= self.room(target)
-        return found[: len(found) - places]
+    def useful(self, box: Box, target: float) -> BoolArray:
+        """bool[N]: the columns of the box that better choices may take."""
+        found = np.zeros(len(box.fast.apart), dtype=bool)
+        found[self.columns] = self.alone <= self.room(target)
+        return found
 
-    def listed(self, target: float, most: int) -> IntArray | None:
-        """int64[M, N]: the choices of the box's program that may be better; None where there are
-        more than `most`."""
-        problem = self.program.problem
+    def listed(self, box: Box, target: float, most: int) -> IntArray | None:
+        """int64[M, N]: the choices of the box that may be better; None where there are more than
+        `most`."""
+        problem = self.lagrangian.problem
         found = list_choices(problem, self.reduced, self.room(target), most)
         if found is None:
             return None
-        counts = np.zeros((len(found), self.program.total), dtype=np.int64)
-        counts[:, self.program.columns] = found
-        return counts[:, : self.program.total - 2 * problem.divisible]
+        counts = np.zeros((len(found), len(box.fast.apart)), dtype=np.int64)
+        counts[:, self.columns] = found
+        return counts
 
     def narrowed(self, box: Box, target: float) -> tuple[Point, Point]:
         """The ends of the part of the box where better choices are."""
-        if not self.drawn:
+        if self._of_ends is None:
             return box.low, box.high
-        price, room = self._prices_of_ends, self.room(target)
+        price, room = self._of_ends, self.room(target)
         share = np.ones_like(price)
         np.divide(room, price, out=share, where=price > room)
         low, high = box.place(1 - share[:, 0]), box.place(share[:, 1])
@@ -85,7 +73,8 @@ class Outlook:
     def likely(self, box: Box, target: float) -> Point:
         """The place in the box that the bound is about: in the middle, but at the end of an edge
         whose other end takes a good part of the room."""
-        price, room = self._prices_of_ends, CLEAR * self.room(target)
+        assert self._of_ends is not None
+        price, room = self._of_ends, CLEAR * self.room(target)
         at = np.full(len(price), 0.5)
         at[price[:, 0] > room] = 1.0
         at[price[:, 1] > room] = 0.0
@@ -93,11 +82,17 @@ class Outlook:
 
     @cached_property
     def reduced(self) -> FloatArray:
-        """float64[N] of the kept columns."""
+        """float64[n]: a choice costs at least L and what all of its members are reduced by."""
         return self.lagrangian.reduced_costs(self.at)
 
-    @property
-    def _prices_of_ends(self) -> FloatArray:
+    @cached_property
+    def alone(self) -> FloatArray:
+        """float64[n]: a choice with a member on a column costs at least L and that."""
+        found = self.lagrangian
+        return found.alone(self.at) if isinstance(found, Cornered) else self.reduced
+
+    @cached_property
+    def _of_ends(self) -> FloatArray | None:
         """float64[D, 2]"""
-        count = self.program.problem.divisible
-        return self.reduced[-2 * count :].reshape(count, 2)
+        found = self.lagrangian
+        return found.of_ends(self.at) if isinstance(found, Cornered) else None

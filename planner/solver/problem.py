@@ -24,6 +24,21 @@ ROW_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
+class Product:
+    """x[part] = (Σ x over columns) · x[place], where the place is a share from 0 to 1, and so many
+    members of one group as the part has are on these columns at the most."""
+
+    place: int
+    part: int
+    columns: IntArray
+
+    def among(self, columns: IntArray) -> Product:
+        """In a problem of the given columns (sorted)."""
+        place, part = np.searchsorted(columns, [self.place, self.part]).tolist()
+        return Product(place, part, np.flatnonzero(np.isin(columns, self.columns)))
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """G groups, N columns (options), R rows. Column o belongs to the group g with
     offsets[g] <= o < offsets[g + 1].
@@ -47,6 +62,8 @@ class Problem:
     divisible: int = 0
     """How many of the last groups may divide their members between columns as they like: there x
     needn't be whole."""
+    products: tuple[Product, ...] = ()
+    """What only an integer program keeps; bounds from prices are without it."""
 
     def __post_init__(self) -> None:
         columns, rows = len(self.cost), len(self.caps)
@@ -143,7 +160,8 @@ class Problem:
         return taken, columns, share
 
     def keep(self, columns: IntArray) -> Problem:
-        """Only the given columns (sorted); each group must keep at least one."""
+        """Only the given columns (sorted); each group must keep at least one, divisible ones all of
+        theirs."""
         offsets = np.searchsorted(columns, self.offsets)
         return Problem(
             self.counts,
@@ -153,6 +171,7 @@ class Problem:
             self.caps,
             self.rows,
             self.divisible,
+            tuple(product.among(columns) for product in self.products),
         )
 
 

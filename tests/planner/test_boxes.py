@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from flexp.planner.boxes import Box, Boxes
+from flexp.planner.cornered import Cornered
 from flexp.planner.corners import Point
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.links import with_own_traffic
 from flexp.planner.objective import parse_objective
+from flexp.planner.places import with_place
 from flexp.planner.program import C5_COMPUTE, Program
 from flexp.planner.queues import filled, fullest_links, holds, least_wait, settle
 from flexp.planner.solve import prepare
@@ -52,7 +54,7 @@ def test_no_choice_asks_less(
     """The box's levels are off by 4 ** power from those that some choice makes."""
     program = _program(*case)
     random = np.random.default_rng(seed)
-    x, reference = _pick(program, random), _pick(program, random)
+    x = _pick(program, random)
     level = settle(program, _members(program, x)) * 4.0**power
     assume((level > 0).all())
     low = Point(level, _both(program, use, use))
@@ -63,14 +65,14 @@ def test_no_choice_asks_less(
         _both(program, use + wider[0] * up, use + wider[1] * down),
     )
     box = Boxes(program).box(low, high)
-    at_least = _asked(box.lowest(), x)
-    drawn = _asked(box.drawn(reference, box.price(0)), x) + _of_place(
-        box, box.drawn(reference, box.price(0)), place
-    )
     true = _true(program, there, box, x)
     scale = 1 + np.abs(true)
-    assert (at_least - _slack(box.lowest()) <= true + ROUNDING * scale).all()
-    assert (drawn - _slack(box.drawn(reference, box.price(0))) <= true + ROUNDING * scale).all()
+    shares = np.array(place if box.linked else place[:1])
+    for problem in (box.lowest(), _with_place(box, random)):
+        counts = _with_shares(problem, box, _members(program, x), shares)
+        asked = np.vstack([problem.cost, problem.weights]) @ counts
+        assert (asked - np.append(0.0, problem.caps) <= true + ROUNDING * scale).all()
+    _check_corners(box, _members(program, x), shares, true, random)
 
 
 @settings(max_examples=30, deadline=None)
@@ -124,11 +126,10 @@ def test_nobody_has_to_wait(
     box = Boxes(program).box(low, high)
     span = high.coordinates - low.coordinates
     place = np.divide(there - low.coordinates, span, out=np.zeros_like(span), where=span > 0)
-    drawn = box.drawn(_pick(program, random), box.price(0))
     shares = place[: 3 if box.linked else 1].T.ravel()
-    ends = np.column_stack([1 - shares, shares]).ravel()
     cost = own.cost(0, level) @ x
-    for problem, full in ((box.lowest(), x), (drawn, np.append(x, ends))):
+    for problem in (box.lowest(), _with_place(box, random)):
+        full = _with_shares(problem, box, x, shares)
         assert problem.cost @ full <= cost * (1 + ROUNDING)
         over = problem.weights @ full - problem.caps
         assert (over <= 1e-6 * (1 + np.abs(problem.caps))).all()
@@ -164,7 +165,8 @@ def test_boxes_leave_no_cycles(profile: Profile, office: ResolvedFleet) -> None:
         box.lowest(),
         box.in_time,
         box.round_seconds,
-        box.drawn(_pick(program, np.random.default_rng(0)), box.price(0)),
+        _with_place(box, np.random.default_rng(0)),
+        Cornered(box, box.price(0), box.in_time),
     ]
     gone = weakref.ref(box)
     gc.disable()
@@ -200,15 +202,39 @@ def _asked(problem: Problem, chosen: IntArray) -> FloatArray:
     return np.vstack([problem.cost, problem.weights])[:, chosen] @ counts
 
 
-def _of_place(box: Box, problem: Problem, place: tuple[float, float, float]) -> FloatArray:
-    ends = np.vstack([problem.cost, problem.weights])[:, -2 * problem.divisible :]
-    assert (ends[:, ::2] == 0).all()
-    found: FloatArray = ends[:, 1::2] @ np.array(place if box.linked else place[:1])
-    return found
+def _with_place(box: Box, random: np.random.Generator) -> Problem:
+    """With all columns, and products wherever there may be any, or with none."""
+    columns, rows = np.arange(len(box.fast.apart)), len(box.lowest().caps)
+    room = random.choice([0.0, np.inf])
+    return with_place(box, box.price(0), columns, random.random(len(columns)), np.ones(rows), room)
 
 
-def _slack(problem: Problem) -> FloatArray:
-    return np.append(0.0, problem.caps)
+def _with_shares(problem: Problem, box: Box, x: IntArray, shares: FloatArray) -> FloatArray:
+    """What x and a place mean for all columns of a problem."""
+    high = np.zeros(problem.divisible)
+    high[: len(shares)] = shares[: problem.divisible]
+    first = len(x) + 1
+    for product in problem.products:
+        share = high[(product.place - first) // 2]
+        high[(product.part - first) // 2] = x[product.columns].sum() * share
+    members = problem.counts[problem.groups - problem.divisible :]
+    return np.append(x, np.column_stack([members - high, high]).ravel())
+
+
+def _check_corners(
+    box: Box, x: IntArray, shares: FloatArray, true: FloatArray, random: np.random.Generator
+) -> None:
+    """What prices say of the box holds for a choice at a place."""
+    found = Cornered(box, box.price(0), np.ones(len(x), dtype=bool))
+    prices = random.random(len(true) - 1) * (random.random(len(true) - 1) < 0.5)
+    prices *= true[0] / np.maximum(np.abs(found.problem.caps), 1e-6)
+    at = found(prices)
+    paid = true[0] + prices @ true[1:] + ROUNDING * (1 + true[0] + prices @ np.abs(true[1:]))
+    assert at.bound <= paid
+    assert at.bound + found.reduced_costs(at) @ x <= paid
+    assert at.bound + found.alone(at)[x > 0].max() <= paid
+    for (low, high), share in zip(found.of_ends(at), shares, strict=True):
+        assert at.bound + (1 - share) * low + share * high <= paid
 
 
 def _true(program: Program, there: Point, box: Box, chosen: IntArray) -> FloatArray:
