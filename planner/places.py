@@ -114,9 +114,8 @@ def with_place(
     weight = np.append(1.0, prices[len(static.caps) :])
     shared = _shared(np.tensordot(weight, np.maximum(slopes, 0.0), 1), pieces, WORTH * room)
     moving = pieces.leads & ~shared
-    away = (
-        np.where(pieces.leads | shared, 0.0, 1.0)[None] * np.maximum(slopes, 0.0)[:, :, pieces.best]
-    )
+    lost = ~pieces.leads & ~shared[:, pieces.best]
+    away = np.where(lost, np.maximum(slopes, 0.0)[:, :, pieces.best], 0.0)
     slopes = np.where(moving | shared, slopes, 0.0)
     drawn = tables - np.einsum("cd,ids->ics", ends, slopes)[:, :, pieces.of_column]
     own = drawn.min(axis=1) - away.sum(axis=1)[:, pieces.of_column]
@@ -172,9 +171,12 @@ def _pieces(kind: IntArray, static: Problem, near: FloatArray) -> _Pieces:
 
 
 def _shared(worth: FloatArray, pieces: _Pieces, least: float) -> BoolArray:
-    """bool[D, S]: the pieces of a group that have products along an edge, those worth the most:
-    float64[D, S], what the place costs the members of each more than none."""
-    found = pieces.divided & (pieces.kind >= 0) & (worth[:, pieces.best] > least)
-    likely = np.argsort(-np.where(found, worth[:, pieces.best], 0.0), axis=None, kind="stable")
+    """bool[D, S]: the pieces that have products along an edge, of groups for which these are worth
+    the most: the largest of their pieces' float64[D, S]."""
+    of_group = np.zeros((len(worth), int(pieces.group.max()) + 1))
+    np.maximum.at(of_group.T, pieces.group, worth.T)
+    of_piece = of_group[:, pieces.group]
+    found: BoolArray = pieces.divided & (pieces.kind >= 0) & (of_piece > least)
+    likely = np.argsort(-np.where(found, of_piece, 0.0), axis=None, kind="stable")
     found.flat[likely[MOST_PRODUCTS:]] = False
     return found

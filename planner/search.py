@@ -8,7 +8,7 @@ branch and bound over boxes of levels and links (`Search`).
 
 A box is bounded by a program that all of its choices keep. In the first one nothing depends on the
 place in the box: steps are as short as at its low edge (`Box.lowest`). In the second one the place
-is among the variables (`Box.drawn`): costs and loads are straight lines below the true ones, whose
+is one for all clients (`Cornered`): costs and loads are straight lines below the true ones, whose
 distance is of second order in the box's width, and about the best levels the bound is flat. So few
 boxes are left open. Each is made smaller by reduced costs (`Outlook`), then divided along the edge
 whose width costs the bound the most, until its integer program says more than its halves, or few

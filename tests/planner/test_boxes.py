@@ -6,9 +6,11 @@ import gc
 import weakref
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+from flexp.planner import places
 from flexp.planner.boxes import Box, Boxes
 from flexp.planner.cornered import Cornered
 from flexp.planner.corners import Point
@@ -32,7 +34,7 @@ ROUNDING = 1e-9
 PLACE = st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     case=random_fleets(max_clients=4),
     power=st.floats(-6, 6),
@@ -40,6 +42,7 @@ PLACE = st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
     use=st.floats(0, 0.5),
     wider=st.sampled_from([(0.0, 0.0), (0.02, 0.01), (0.3, 0.2)]),
     place=PLACE,
+    servers=st.sampled_from([1, 2]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_no_choice_asks_less(
@@ -49,14 +52,17 @@ def test_no_choice_asks_less(
     use: float,
     wider: tuple[float, float],
     place: tuple[float, float, float],
+    servers: int,
     seed: int,
 ) -> None:
     """The box's levels are off by 4 ** power from those that some choice makes."""
-    program = _program(*case)
+    profile, fleet = case
+    program = _program(profile, fleet if servers == 1 else with_second_server(fleet, 0.7))
     random = np.random.default_rng(seed)
     x = _pick(program, random)
     level = settle(program, _members(program, x)) * 4.0**power
-    assume((level > 0).all())
+    assume((level > 0).any())
+    level = np.where(level > 0, level, level.max())
     low = Point(level, _both(program, use, use))
     high = Point(level * ratio, _both(program, use + wider[0], use + wider[1]))
     inside, up, down = place
@@ -67,7 +73,7 @@ def test_no_choice_asks_less(
     box = Boxes(program).box(low, high)
     true = _true(program, there, box, x)
     scale = 1 + np.abs(true)
-    shares = np.array(place if box.linked else place[:1])
+    shares = np.tile(place if box.linked else place[:1], servers)
     for problem in (box.lowest(), _with_place(box, random)):
         counts = _with_shares(problem, box, _members(program, x), shares)
         asked = np.vstack([problem.cost, problem.weights]) @ counts
@@ -203,10 +209,12 @@ def _asked(problem: Problem, chosen: IntArray) -> FloatArray:
 
 
 def _with_place(box: Box, random: np.random.Generator) -> Problem:
-    """With all columns, and products wherever there may be any, or with none."""
+    """With all columns, and products wherever there may be any, or with few or none."""
     columns, rows = np.arange(len(box.fast.apart)), len(box.lowest().caps)
-    room = random.choice([0.0, np.inf])
-    return with_place(box, box.price(0), columns, random.random(len(columns)), np.ones(rows), room)
+    room, most = random.choice([0.0, np.inf]), random.choice([1, 2, 200])
+    with mock.patch.object(places, "MOST_PRODUCTS", most):
+        near = random.random(len(columns))
+        return with_place(box, box.price(0), columns, near, np.ones(rows), room)
 
 
 def _with_shares(problem: Problem, box: Box, x: IntArray, shares: FloatArray) -> FloatArray:
@@ -244,13 +252,14 @@ def _true(program: Program, there: Point, box: Box, chosen: IntArray) -> FloatAr
     for _ in range(40):
         own = own.with_link_use(there.use, there.level)
     true = own.at(there.level)
-    asked, rows, machines = _asked(true, chosen), box.lowest().rows, program.servers.count[0]
+    asked, rows = _asked(true, chosen), box.lowest().rows
     found = [asked[0]]
     for name in rows:
         row = true.rows.index(name.replace("_reached", ""))
         cap = true.caps[row]
         if name.startswith("C6_server_link_up") or name.startswith("C6_server_link_down"):
-            used = machines * there.use[int("link_up" in name), 0]
+            kind = int(name[-2])
+            used = program.servers.count[kind] * there.use[int("link_up" in name), kind]
             cap = used if "_reached" in name else min(used, cap)
         over = asked[1 + row] - cap
         found.append(-over if "_reached" in name else over)
