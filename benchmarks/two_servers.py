@@ -11,12 +11,14 @@ here. Seconds are those of the processor.
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 
 from flexp.errors import FlexpError
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.solve import NoPlan, Wanted, find_plan
 from flexp.profiler.cache import cached_profile
+from flexp.profiler.profile import Profile
 from whole_plan import MODEL, SETTINGS, fleet_of
 
 CASES = ((0.1, 0.5), (0.3, 2.0), (1.0, 0.3))
@@ -32,6 +34,19 @@ def two_servers(clients: int, load: float, speed: float, seed: int) -> ResolvedF
     return fleet.model_copy(update={"servers": (first, second)})
 
 
+def outcome(profiles: dict[int, Profile], fleet: ResolvedFleet, asked: Wanted) -> str:
+    """Value, gap and how full the servers are, as cells of the table."""
+    try:
+        found = find_plan(profiles, fleet, asked)
+    except FlexpError as error:
+        return f"{error.message} | | |"
+    if isinstance(found, NoPlan):
+        return "no plan, proven | | |"
+    (result,) = found.objectives
+    full = ", ".join(f"{server.utilisation:.0%}" for server in found.servers)
+    return f"{result.value:.6g} | {result.gap:.1e} | {full} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, nargs="+", default=[30])
@@ -42,26 +57,15 @@ def main() -> None:
     profile = cached_profile(MODEL, SETTINGS)
     print("| clients, seed, load, speed | objective | value | gap | servers | seconds |")
     print("|---|---|---|---|---|---|")
-    for clients in wanted.clients:
-        for seed in range(wanted.seeds):
-            for load, speed in CASES:
-                fleet = two_servers(clients, load, speed, seed)
-                for objective in wanted.objective:
-                    asked = Wanted(objective=objective, time_limit_seconds=wanted.limit)
-                    begun = time.process_time()
-                    try:
-                        found = find_plan({profile.settings.batch: profile}, fleet, asked)
-                    except FlexpError as error:
-                        said = f"{error.message} | | |"
-                    else:
-                        said = "no plan, proven | | |"
-                        if not isinstance(found, NoPlan):
-                            (result,) = found.objectives
-                            full = ", ".join(f"{s.utilisation:.0%}" for s in found.servers)
-                            said = f"{result.value:.6g} | {result.gap:.1e} | {full} |"
-                    seconds = time.process_time() - begun
-                    what = f"{clients}, {seed}, {load:g}, {speed:g}"
-                    print(f"| {what} | {objective} | {said} {seconds:.1f} |", flush=True)
+    plans = itertools.product(wanted.clients, range(wanted.seeds), CASES, wanted.objective)
+    for clients, seed, (load, speed), objective in plans:
+        fleet = two_servers(clients, load, speed, seed)
+        asked = Wanted(objective=objective, time_limit_seconds=wanted.limit)
+        begun = time.process_time()
+        said = outcome({profile.settings.batch: profile}, fleet, asked)
+        seconds = time.process_time() - begun
+        what = f"{clients}, {seed}, {load:g}, {speed:g}"
+        print(f"| {what} | {objective} | {said} {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
