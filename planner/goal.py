@@ -24,7 +24,7 @@ from .solver.whole_units import lower_caps
 from .trial import Trial
 
 FIND_GAP = 3e-4
-"""To which a program at given levels is solved: what is found is about the best for others."""
+"""To which choices at given levels are looked for: what is found is about the best for others."""
 BOX_GAP = 2e-5
 BOX_SHARE = 0.1
 """Of what is left to the target: to this, or `BOX_GAP` of the value, a box's program is solved."""
@@ -112,9 +112,10 @@ class Priced:
 
 
 class Sum(Priced):
-    """The least Σ cost · x of one objective."""
+    """The least Σ cost · x of one objective. Programs at given levels are proven to `find_gap`
+    where it is given."""
 
-    def __init__(self, objective: int, clock: Clock, find_gap: float = FIND_GAP) -> None:
+    def __init__(self, objective: int, clock: Clock, find_gap: float | None = None) -> None:
         super().__init__(clock)
         self.objective, self.find_gap = objective, find_gap
 
@@ -135,7 +136,13 @@ class Sum(Priced):
             return None
         try:
             left, over = self.clock.left(), self.clock.over
-            solution = minimise(found.problem, left, stop=over, gap=self.find_gap)
+            solution = minimise(
+                found.problem,
+                left,
+                stop=over,
+                gap=self.find_gap or FIND_GAP,
+                prove=self.find_gap is not None,
+            )
         except TimeoutError:
             return None
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)

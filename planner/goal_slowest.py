@@ -25,9 +25,10 @@ class Slowest(Priced):
 
     Below a target, nobody takes a column that takes as long at a box's low edge. Among the others
     the bound is that on the mean time of one group: the one that can't be faster than any other.
+    `find_gap` is as that of `Sum`.
     """
 
-    def __init__(self, clock: Clock, find_gap: float = FIND_GAP) -> None:
+    def __init__(self, clock: Clock, find_gap: float | None = None) -> None:
         super().__init__(clock)
         self.find_gap = find_gap
         self._tried = math.nan
@@ -65,7 +66,12 @@ class Slowest(Priced):
         left, over = self.clock.left(), self.clock.over
         try:
             solved = minimise_slowest(
-                found.problem, times[found.columns], left, stop=over, gap=self.find_gap
+                found.problem,
+                times[found.columns],
+                left,
+                stop=over,
+                gap=self.find_gap or FIND_GAP,
+                prove=self.find_gap is not None,
             )
         except TimeoutError:
             return None

@@ -24,7 +24,7 @@ from .rounding import least
 
 PROVEN_GAP = 1e-4
 """A solution within this of its bound counts as optimal."""
-POLISH_EFFORT = 500_000
+POLISH_EFFORT = 20_000
 """Branching nodes times columns that a core may take once the solution counts as optimal: it is
 bettered as far as that is cheap, by a measure that is the same on every machine."""
 FIRST_EXTRA = 150
@@ -34,6 +34,8 @@ QUICK = {
     "mip_allow_restart": False,
     "mip_heuristic_run_feasibility_jump": False,
     "mip_allow_cut_separation_at_nodes": False,
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_rens": False,
 }
 """Of HiGHS, for small programs with a good start: without what takes half of its time there."""
 ROUNDING = 1e-14

@@ -39,12 +39,13 @@ def minimise_slowest(
     on_progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
     gap: float = GOAL_GAP,
+    prove: bool = True,
 ) -> Slowest | Infeasible:
     """The least T with a feasible choice among the columns that take at most T, by bisection over
     the times that occur; each step ends with a choice or a proof that there is none.
 
-    `seconds_per_column` is float64[N]. `on_progress` sees T and its bound, then the total and its
-    bound. Raises as `minimise` does.
+    `seconds_per_column` is float64[N]. Without `prove`, the total is what `minimise` finds so.
+    `on_progress` sees T and its bound, then the total and its bound. Raises as `minimise` does.
     """
     clock = Clock(time_limit_seconds, stop)
     search = _Search(lower_caps(problem), seconds_per_column, clock, on_progress)
@@ -67,6 +68,7 @@ def minimise_slowest(
         clock.over,
         search.counts[columns],
         gap,
+        prove,
     )
     assert isinstance(total, Solution)  # it began with one
     counts = np.zeros(problem.columns, dtype=np.int64)

@@ -12,6 +12,7 @@ import numpy as np
 from .clock import Clock
 from .confirm import second_opinion
 from .core import PROVEN_GAP, Search, close_gap
+from .exchange import exchange
 from .lagrangian import Lagrangian
 from .multipliers import infeasibility, maximise
 from .problem import FloatArray, IntArray, Problem
@@ -95,8 +96,10 @@ def minimise(
     stop: Callable[[], bool] | None = None,
     start: IntArray | None = None,
     gap: float = GOAL_GAP,
+    prove: bool = True,
 ) -> Solution | Infeasible:
-    """The solution of least Σ cost · x, proven to `gap` unless the time ends first.
+    """The solution of least Σ cost · x, proven to `gap` unless the time ends first; without
+    `prove`, what rounding and exchanges find, where that is any.
 
     `start` is a solution to begin with. After `stop()` is true or Ctrl-C, the best found so far is
     returned, flagged as stopped. Raises TimeoutError where the search ended with neither a solution
@@ -107,7 +110,7 @@ def minimise(
     if on_progress is not None:
         search.on_change = lambda s: on_progress(Progress(clock.spent(), s.value, s.bound))
     search.offer(start)
-    run = _Run(search, clock, gap)
+    run = _Run(search, clock, gap, prove)
     try:
         refusal = run.solve()
     except KeyboardInterrupt:
@@ -133,8 +136,8 @@ def minimise(
 
 
 class _Run:
-    def __init__(self, search: Search, clock: Clock, gap: float) -> None:
-        self.search, self.clock, self.gap = search, clock, gap
+    def __init__(self, search: Search, clock: Clock, gap: float, prove: bool) -> None:
+        self.search, self.clock, self.gap, self.prove = search, clock, gap, prove
         self.multipliers: FloatArray = np.zeros(len(search.problem.caps))
 
     def solve(self) -> Infeasible | None:
@@ -154,6 +157,10 @@ class _Run:
             for pick in picks:
                 search.offer(round_to_feasible(problem, pick.chosen, reduced, clock))
                 if search.closed(self.gap) or clock.over():
+                    return None
+            if search.counts is not None:
+                search.offer(exchange(problem, search.counts, reduced, clock))
+                if search.closed(self.gap) or not self.prove:
                     return None
         if search.counts is None:
             with clock.phase("proof"):

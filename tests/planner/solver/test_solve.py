@@ -61,6 +61,20 @@ def test_equals_brute_force(problem: Problem) -> None:
     assert (found.status, found.stopped) == ("optimal", False)
 
 
+@settings(max_examples=100, deadline=None)
+@given(problems())
+def test_without_a_proof_what_is_found_and_its_bound_are_true(problem: Problem) -> None:
+    best = brute_force(problem, problem.value)
+    found = minimise(problem, 20, prove=False)
+    if best is None:
+        assert isinstance(found, Infeasible)
+        return
+    assert isinstance(found, Solution)
+    assert problem.feasible(found.counts)
+    assert found.bound <= best * (1 + 1e-12) + 1e-12
+    assert found.value >= best * (1 - 1e-12) - 1e-12
+
+
 @settings(max_examples=60, deadline=None)
 @given(problems(rows=2), st.sampled_from([1e-6, 0.3, 1e9]), st.integers(0, 1))
 def test_the_unit_of_a_row_changes_nothing(problem: Problem, unit: float, row: int) -> None:
