@@ -22,6 +22,8 @@ from .solver.clock import Clock
 from .solver.problem import FloatArray, IntArray
 
 REPAIRS = 4
+LEFT_OUT = 5
+"""Choices that a box's program leaves out at the most, as they have been tried before."""
 MOST_OVER = 3e-3
 """A choice that asks more than this too much says little of those that don't."""
 FAR = 1e-2
@@ -136,7 +138,7 @@ class Branching:
         """A bound from the integer program of a box. What it finds is offered; where that asks too
         much, what is found with less."""
         best, columns, before = self.best, box.boxes.columns, self.best.value
-        x, bound = self.goal.better(box, outlook, best.target)
+        x, bound = self._untried(box, outlook)
         first, margins = x, np.array(1.0)
         for _ in range(REPAIRS):
             if x is None or best.tried(x, columns):
@@ -152,6 +154,16 @@ class Branching:
         if first is not None and best.value == before and far:
             best.descend(first, columns)
         return bound
+
+    def _untried(self, box: Box, outlook: Outlook) -> tuple[IntArray | None, float]:
+        """What the integer program finds that was not tried before, and a bound on all that was not
+        tried."""
+        best, columns, tried = self.best, box.boxes.columns, list[IntArray]()
+        while True:
+            x, bound = self.goal.better(box, outlook, best.target, without=tried)
+            if x is None or not best.tried(x, columns) or len(tried) == LEFT_OUT:
+                return x, bound
+            tried.append(x)
 
     def _within(self, box: Box, outlook: Outlook, margins: FloatArray) -> IntArray | None:
         """What the integer program finds where rows have so much less room."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -51,10 +52,16 @@ class Goal(Protocol):
         """What the prices of `outlook` say of a part of its box, of the same columns: L there."""
 
     def better(
-        self, box: Box, outlook: Outlook, target: float, margins: FloatArray | None = None
+        self,
+        box: Box,
+        outlook: Outlook,
+        target: float,
+        margins: FloatArray | None = None,
+        without: Sequence[IntArray] = (),
     ) -> tuple[IntArray | None, float]:
         """About the best choice that the program of the box has below the target, int64[N], and a
-        bound on all of its choices; with each row's cap times its margin."""
+        bound on all of its choices; with each row's cap times its margin, and `without` some
+        choices."""
 
 
 class Priced:
@@ -88,9 +95,14 @@ class Priced:
         return math.inf if found is None else found(outlook.at.multipliers).bound
 
     def better(
-        self, box: Box, outlook: Outlook, target: float, margins: FloatArray | None = None
+        self,
+        box: Box,
+        outlook: Outlook,
+        target: float,
+        margins: FloatArray | None = None,
+        without: Sequence[IntArray] = (),
     ) -> tuple[IntArray | None, float]:
-        found = box_program(box, self.price(box), outlook, target, margins)
+        found = box_program(box, self.price(box), outlook, target, margins).without(without)
         gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound))
         problem = lower_caps(found.problem)
         x, bound = best_below(problem, found.at, found.reduced, target, gap, self.clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -73,10 +74,15 @@ class AnyChoice:
         return math.inf if found is None else found(outlook.at.multipliers).bound
 
     def better(
-        self, box: Box, outlook: Outlook, target: float, margins: FloatArray | None = None
+        self,
+        box: Box,
+        outlook: Outlook,
+        target: float,
+        margins: FloatArray | None = None,
+        without: Sequence[IntArray] = (),
     ) -> tuple[IntArray | None, float]:
         """That there is none is believed only if a second method agrees."""
-        found = box_program(box, _free(box), outlook, target, margins)
+        found = box_program(box, _free(box), outlook, target, margins).without(without)
         problem = lower_caps(found.problem)
         excess = _priced(problem, outlook.at)
         allowed = _paid(problem, outlook.at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,13 +51,18 @@ class Slowest(Priced):
         return None if solved is None else found.full(solved.solution.counts)
 
     def better(
-        self, box: Box, outlook: Outlook, target: float, margins: FloatArray | None = None
+        self,
+        box: Box,
+        outlook: Outlook,
+        target: float,
+        margins: FloatArray | None = None,
+        without: Sequence[IntArray] = (),
     ) -> tuple[IntArray | None, float]:
         """The program of the outlook looks at one group alone. So, once for each target, the least
         time of everyone at a box's edges is tried first."""
         found = kept(box.lowest(self.price(box)), self.usable(box, target))
         if found is None or target == self._tried or margins is not None:
-            return super().better(box, outlook, target, margins)
+            return super().better(box, outlook, target, margins, without)
         self._tried = target
         solved = self._least(found, box.round_seconds)
         x = None if solved is None else found.full(solved.solution.counts)

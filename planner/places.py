@@ -11,6 +11,7 @@ place itself. Where y of them are, and the others on other servers, they have th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,6 +71,14 @@ class BoxProgram:
         counts = np.zeros(self.total, dtype=np.int64)
         counts[self.columns] = x[: len(self.columns)]
         return counts
+
+    def without(self, choices: Sequence[IntArray]) -> BoxProgram:
+        """The program that leaves out choices of the box, int64[N] each."""
+        beside = np.zeros(self.problem.columns - len(self.columns), dtype=np.int64)
+        among = (np.append(x[self.columns], beside) for x in choices)
+        whole = int(self.problem.counts[: self.problem.groups - self.problem.divisible].sum())
+        left_out = tuple(x for x in among if x.sum() == whole)
+        return replace(self, problem=replace(self.problem, without=left_out))
 
 
 def box_program(

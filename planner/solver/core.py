@@ -216,6 +216,8 @@ class Core:
                 model += (load <= cap, name)
         for product in self.problem.products:
             self._multiply(model, variables, product)
+        for x in self.problem.without:
+            self._leave_out(model, variables, x)
         return model, variables
 
     def _multiply(
@@ -232,6 +234,19 @@ class Core:
         model += part <= members
         model += part <= most * place
         model += part >= members + most * place - most
+
+    def _leave_out(
+        self, model: pulp.LpProblem, variables: list[pulp.LpVariable], x: IntArray
+    ) -> None:
+        """Not all members of the open groups may be where they are in x, if they can be."""
+        whole = self.problem.whole
+        elsewhere = (self.fixed != x) & whole
+        elsewhere[self.columns] = False
+        taken = np.flatnonzero((x[self.columns] > 0) & whole[self.columns])
+        open_groups = int(whole[self.columns[self.starts]].sum())
+        if not elsewhere.any() and len(taken) == open_groups:
+            members = int(x[self.columns[taken]].sum())
+            model += pulp.LpAffineExpression((variables[i], 1) for i in taken) <= members - 1
 
     def _row(self, r: int) -> tuple[FloatArray | None, float]:
         """A row's weights and cap, each group's least weight taken from both; None where no choice

@@ -64,6 +64,9 @@ class Problem:
     needn't be whole."""
     products: tuple[Product, ...] = ()
     """What only an integer program keeps; bounds from prices are without it."""
+    without: tuple[IntArray, ...] = ()
+    """int64[N] each: choices that an integer program leaves out; shares of divisible groups don't
+    count, and choices that divide the members of another group are not left out."""
 
     def __post_init__(self) -> None:
         columns, rows = len(self.cost), len(self.caps)
@@ -172,6 +175,7 @@ class Problem:
             self.rows,
             self.divisible,
             tuple(product.among(columns) for product in self.products),
+            tuple(x[columns] for x in self.without if x[columns].sum() == x.sum()),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 from flexp.planner.solver.clock import endless
@@ -67,3 +68,42 @@ def test_equals_brute_force(seed: int, prices: tuple[float, float], above: float
 
 def _chosen(x: IntArray) -> tuple[int, ...]:
     return tuple(np.flatnonzero(x[:9]).tolist())
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), left_out=st.integers(1, 4))
+def test_choices_that_are_left_out(seed: int, left_out: int) -> None:
+    """Of all choices in rising order of cost, the first that is not left out."""
+    problem = divided(seed)
+    ordered = sorted(
+        itertools.product(*(range(s, s + 3) for s in (0, 3, 6))), key=lambda c: least(problem, c)
+    )
+    next_best = least(problem, ordered[left_out])
+    without = tuple(
+        np.isin(np.arange(11), chosen).astype(np.int64) for chosen in ordered[:left_out]
+    )
+    problem = replace(problem, without=without)
+    lagrangian = Lagrangian(problem)
+    at = lagrangian(np.zeros(2))
+    below = (next_best if math.isfinite(next_best) else 5.0) + 1
+    x, bound = best_below(problem, at, lagrangian.reduced_costs(at), below, GAP, endless())
+    assert bound <= min(next_best, below) + 1e-6
+    if math.isfinite(next_best):
+        assert x is not None
+        assert _chosen(x) not in ordered[:left_out]
+        assert least(problem, _chosen(x)) <= next_best + 2 * GAP
+
+
+def test_the_only_choice_is_left_out() -> None:
+    """Both groups are settled, by one column or by what is worth while."""
+    counts, offsets = np.ones(3, dtype=np.int64), np.array([0, 1, 3, 5])
+    cost, weights = np.array([1.0, 1.0, 9.0, 0.0, 0.0]), np.array([[0.0, 0.0, 0.0, 0.0, -1.0]])
+    x = np.array([1, 1, 0, 0, 0])
+    problem = Problem(counts, offsets, cost, weights, np.zeros(1), ("a",), 1, without=(x,))
+    lagrangian = Lagrangian(problem)
+    at = lagrangian(np.zeros(1))
+    reduced = lagrangian.reduced_costs(at)
+    assert best_below(problem, at, reduced, 5.0, GAP, endless()) == (None, 5.0)
+    found, bound = best_below(problem, at, reduced, 12.0, GAP, endless())
+    assert found is not None and found[:3].tolist() == [1, 0, 1]
+    assert 10 - 2 * GAP <= bound <= 10
