@@ -113,9 +113,9 @@ def solution_of(lp: Any, variables: Sequence[Any]) -> np.ndarray[Any, np.dtype[n
     return np.array([round(x.varValue) for x in variables], dtype=np.int64)
 
 
-class LinearProgram(threading.local):
-    """Small linear programs, one after the other, in a HiGHS of each thread's own: without a model
-    in PuLP between and without presolving, which take longer than the solution."""
+class LinearProgram:
+    """A small linear program that grows by a row at a time and is solved again after each: without
+    a model in PuLP between and without presolving, which take longer than the solution."""
 
     def __init__(self) -> None:
         with _silent_stdout():
@@ -126,31 +126,50 @@ class LinearProgram(threading.local):
             for name in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
                 self._highs.setOptionValue(name, TOLERANCE)
 
-    def maximise(
-        self,
-        cost: FloatArray,
-        lower: FloatArray,
-        upper: FloatArray,
-        rows: FloatArray,
-        most: FloatArray,
-    ) -> FloatArray | None:
-        """float64[n]: the x from `lower` to `upper` with rows · x <= most and the largest cost · x;
-        None where the solver finds none. `rows` is float64[m, n]; infinite bounds are np.inf."""
-        model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = len(cost), len(most)
-        model.sense_ = highspy.ObjSense.kMaximize
-        model.col_cost_, model.col_lower_, model.col_upper_ = cost, lower, upper
-        model.row_lower_, model.row_upper_ = np.full(len(most), -np.inf), most
-        matrix = model.a_matrix_
-        matrix.format_ = highspy.MatrixFormat.kRowwise
-        matrix.start_ = np.arange(len(most) + 1, dtype=np.int32) * len(cost)
-        matrix.index_ = np.tile(np.arange(len(cost), dtype=np.int32), len(most))
-        matrix.value_ = rows.ravel()
-        self._highs.passModel(model)
-        self._highs.run()
-        if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            return None
-        return np.array(self._highs.getSolution().col_value)
+    def begin(self, cost: FloatArray) -> None:
+        """Maximise cost · x, float64[n], of numbers >= 0, without any rows."""
+        n = len(cost)
+        self._columns = np.arange(n, dtype=np.int32)
+        self._highs.clearModel()
+        self._highs.addVars(n, np.zeros(n), np.full(n, np.inf))
+        self._highs.changeColsCost(n, self._columns, cost)
+        self._highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
+
+    def bound(self, lower: FloatArray, upper: FloatArray) -> None:
+        """x is from `lower` to `upper`, float64[n]; infinite ones are np.inf."""
+        self._highs.changeColsBounds(len(lower), self._columns, lower, upper)
+
+    def add(self, row: FloatArray, least: float, most: float) -> None:
+        """row · x is from `least` to `most`; `row` is float64[n]."""
+        self._highs.addRow(least, most, len(row), self._columns, row)
+
+    def solve(self) -> FloatArray | None:
+        """float64[n]: the best x; None where the solver finds none."""
+        for _ in range(2):
+            self._highs.run()
+            if self._highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+                return np.array(self._highs.getSolution().col_value)
+            self._highs.clearSolver()  # what was left of the last solution may be in the way
+        return None
+
+
+class _Idle(threading.local):
+    """Solvers of a thread that are not in use: making one takes as long as a solution."""
+
+    def __init__(self) -> None:
+        self.programs: list[LinearProgram] = []
+
+
+_idle = _Idle()
+
+
+@contextlib.contextmanager
+def linear_program(cost: FloatArray) -> Iterator[LinearProgram]:
+    """One that maximises cost · x, as `LinearProgram.begin` says."""
+    program = _idle.programs.pop() if _idle.programs else LinearProgram()
+    program.begin(cost)
+    yield program
+    _idle.programs.append(program)
 
 
 _redirecting = threading.Lock()

@@ -11,13 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Protocol
 
 import numpy as np
 
 from .clock import Clock
-from .highs import LinearProgram
+from .highs import LinearProgram, linear_program
 from .lagrangian import Evaluation, Lagrangian
 from .problem import FloatArray, Problem
 
@@ -86,44 +85,46 @@ def _boxstep(
     enough: float,
 ) -> Dual:
     problem = lagrangian.problem
-    units = _price_units(problem)
-    scale = _cost_unit(problem) * problem.members
-    most = most_cost(problem)
-    first = lagrangian(np.zeros(len(problem.caps)))
-    evaluations = [first]
+    units, most = _price_units(problem), most_cost(problem)
+    evaluations = [lagrangian(np.zeros(len(problem.caps)))]
+    if (evaluations[0].excess <= 0).all():
+        return Dual(evaluations[0], tuple(evaluations), False, 1)
     radius = 1.0
     if start is not None and start.any():
         evaluations.append(lagrangian(start))
         radius = SAMPLE_RADIUS * float((start / units).max())
     best = max(evaluations, key=lambda e: e.bound)
-    if (first.excess <= 0).all():
-        return Dual(first, (first,), False, 1)
-    while len(evaluations) < MAX_EVALUATIONS and not clock.over():
-        if best.bound > most:
-            return Dual(best, (best,), True, len(evaluations))
-        if best.bound >= enough:
-            break
-        if math.isfinite(known) and known - best.bound <= tolerance * abs(known):
-            break
-        above = _top(evaluations, best, units, scale, radius)
-        if above is None:
-            break
-        point, top, blocked = above
-        promised = top - best.bound
-        if promised <= tolerance * abs(best.bound):
-            if not blocked:
+    with linear_program(np.eye(1, 1 + len(units))[0]) as program:
+        planes = _Planes(program, units, _cost_unit(problem) * problem.members, best.bound)
+        for evaluation in evaluations:
+            planes.add(evaluation)
+        while len(evaluations) < MAX_EVALUATIONS and not clock.over():
+            if best.bound > most:
+                return Dual(best, (best,), True, len(evaluations))
+            if best.bound >= enough:
                 break
-            radius *= 8
-            continue
-        tried = lagrangian(point)
-        evaluations.append(tried)
-        gained = tried.bound - best.bound
-        if gained > 0:
-            best = tried
-        if gained >= promised / 2 and blocked:
-            radius *= 4
-        elif gained < promised / 10:
-            radius /= 2
+            if math.isfinite(known) and known - best.bound <= tolerance * abs(known):
+                break
+            above = planes.top(best.multipliers, radius)
+            if above is None:
+                break
+            point, top, blocked = above
+            promised = top - best.bound
+            if promised <= tolerance * abs(best.bound):
+                if not blocked:
+                    break
+                radius *= 8
+                continue
+            tried = lagrangian(point)
+            evaluations.append(tried)
+            planes.add(tried)
+            gained = tried.bound - best.bound
+            if gained > 0:
+                best = tried
+            if gained >= promised / 2 and blocked:
+                radius *= 4
+            elif gained < promised / 10:
+                radius /= 2
     return Dual(best, tuple(evaluations[-4:]), False, len(evaluations))
 
 
@@ -146,45 +147,41 @@ def most_cost(problem: Problem) -> float:
     return most + 1e-9 * abs(most)
 
 
-def _top(
-    evaluations: Sequence[Evaluation],
-    best: Evaluation,
-    units: FloatArray,
-    scale: float,
-    radius: float,
-) -> tuple[FloatArray, float, bool] | None:
-    """The highest point under all planes within the box: λ, its height, and whether the box stops
-    it from going on; None where the numbers are too far apart for the solver."""
-    rows = len(units)
-    centre = best.multipliers / units
-    low, high = np.maximum(centre - radius, 0.0), centre + radius
-    slopes = np.array([e.excess * units / scale for e in evaluations])
-    at = np.array([e.multipliers / units for e in evaluations])
-    heights = np.array([(e.bound - best.bound) / scale for e in evaluations])
-    found = _lp().maximise(
-        np.eye(1, 1 + rows)[0],
-        np.append(-np.inf, low),
-        np.append(np.inf, high),
-        np.column_stack([np.ones(len(slopes)), -_moderate(slopes)]),
-        _moderate(heights - (slopes * at).sum(axis=1)),
-    )
-    if found is None:
-        return None
-    height, point = float(found[0]), np.clip(found[1:], 0.0, None)
-    blocked = bool(
-        ((np.abs(point - centre) > radius * (1 - 1e-6)) & ((point > 0) | (centre > radius))).any()
-    )
-    return point * units, best.bound + height * scale, blocked
+@dataclass(frozen=True, eq=False)
+class _Planes:
+    """Those above L, in a program of a height and of λ, in `units`; heights are in `scale`s above
+    `base`."""
+
+    program: LinearProgram
+    units: FloatArray
+    scale: float
+    base: float
+
+    def add(self, evaluation: Evaluation) -> None:
+        slopes = evaluation.excess * self.units / self.scale
+        height = (evaluation.bound - self.base) / self.scale
+        most = height - float(slopes @ (evaluation.multipliers / self.units))
+        self.program.add(np.append(1.0, -_moderate(slopes)), -np.inf, float(_moderate(most)))
+
+    def top(self, best: FloatArray, radius: float) -> tuple[FloatArray, float, bool] | None:
+        """The highest point under all planes within the box around the λ `best`: λ, its height, and
+        whether the box stops it from going on; None where the numbers are too far apart for the
+        solver."""
+        centre = best / self.units
+        low, high = np.maximum(centre - radius, 0.0), centre + radius
+        self.program.bound(np.append(-np.inf, low), np.append(np.inf, high))
+        found = self.program.solve()
+        if found is None:
+            return None
+        point = np.clip(found[1:], 0.0, None)
+        stopped = np.abs(point - centre) > radius * (1 - 1e-6)
+        blocked = bool((stopped & ((point > 0) | (centre > radius))).any())
+        return point * self.units, self.base + float(found[0]) * self.scale, blocked
 
 
-def _moderate(numbers: FloatArray) -> FloatArray:
+def _moderate(numbers: FloatArray | float) -> FloatArray:
     """Kept to what a solver can work with; planes only guide the search, so this is safe."""
     return np.clip(numbers, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
-
-
-@cache
-def _lp() -> LinearProgram:
-    return LinearProgram()
 
 
 def infeasibility(
@@ -201,45 +198,27 @@ def infeasibility(
     units = 1 / (lagrangian.problem.row_units * lagrangian.problem.members)
     rows = len(units)
     point = np.full(rows, 1 / max(rows, 1)) * units if start is None else start
-    evaluations: list[Evaluation] = []
     best: Evaluation | None = None
-    while len(evaluations) < MAX_EVALUATIONS:
-        tried = lagrangian(point, deadline)
-        evaluations.append(tried)
-        if best is None or tried.bound > best.bound:
-            best = tried
-        if best.bound > 0:
-            return best, True
-        if (tried.excess <= 0).all():
-            return tried, False
-        combination = _best_combination(evaluations, units)
-        if combination is None:
-            break
-        point, top = combination
-        if top <= 0:
-            return best, False
-        if top - best.bound <= 1e-12 or clock.over():
-            break
+    with linear_program(np.eye(1, 1 + rows)[0]) as program:
+        program.bound(np.append(-np.inf, np.zeros(rows)), np.full(1 + rows, np.inf))
+        program.add(np.append(0.0, np.ones(rows)), 1.0, 1.0)
+        for _ in range(MAX_EVALUATIONS):
+            tried = lagrangian(point, deadline)
+            if best is None or tried.bound > best.bound:
+                best = tried
+            if best.bound > 0:
+                return best, True
+            if (tried.excess <= 0).all():
+                return tried, False
+            program.add(np.append(1.0, -_moderate(tried.excess * units)), -np.inf, 0.0)
+            found = program.solve()
+            if found is None:
+                break
+            combination = np.clip(found[1:], 0.0, None)
+            point, top = combination / combination.sum() * units, float(found[0])
+            if top <= 0:
+                return best, False
+            if top - best.bound <= 1e-12 or clock.over():
+                break
     assert best is not None
     return best, None
-
-
-def _best_combination(
-    evaluations: Sequence[Evaluation], units: FloatArray
-) -> tuple[FloatArray, float] | None:
-    """The combination (shares that sum to 1) that all choices so far exceed the most; None where
-    the numbers are too far apart for the solver."""
-    rows = len(units)
-    excess = _moderate(np.array([e.excess * units for e in evaluations]))
-    all_shares = np.append(0.0, np.ones(rows))
-    found = _lp().maximise(
-        np.eye(1, 1 + rows)[0],
-        np.append(-np.inf, np.zeros(rows)),
-        np.full(1 + rows, np.inf),
-        np.vstack([np.column_stack([np.ones(len(excess)), -excess]), all_shares, -all_shares]),
-        np.array([*np.zeros(len(excess)), 1.0, -1.0]),
-    )
-    if found is None:
-        return None
-    point: FloatArray = np.clip(found[1:], 0.0, None)
-    return point / point.sum() * units, float(found[0])
