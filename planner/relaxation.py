@@ -1,4 +1,4 @@
-"""Fixed points of maps that overshoot: x = f(x), each component damped by itself."""
+"""Fixed points of maps that overshoot: x = f(x), each component by a secant of its own."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import numpy as np
 
 from .solver.problem import FloatArray
 
-FIRST = 0.5
+FIRST = 1.0
 """Of the way from x to f(x) that is gone at first."""
-SLOWER, FASTER = 0.5, 1.2
+SLOWER, FASTER = 0.25, 1.2
+"""The most by which this share changes at once."""
+MOST = 1.0
 
 
 @dataclass
 class Relaxation:
-    """x + ω · (f(x) − x), where ω is smaller for a component that went past its aim, and larger for
-    one that hasn't arrived.
+    """x + ω · (f(x) − x), where ω would have led to the fixed point if f were straight between the
+    last two x: f(x) − x changed by q over the last step, and ω by 1 / (1 − q).
 
     A constant ω swings for ever where f falls steeply: messages on a link that is nearly full take
     so long that the link empties.
@@ -29,9 +31,8 @@ class Relaxation:
         """The next x, from x and f(x), float64 of any one shape."""
         away = found - at
         if self.before is not None:
-            past = away * self.before < 0
-            self.factor = np.where(
-                past, SLOWER * self.factor, np.minimum(1.0, FASTER * self.factor)
-            )
+            left = 1 - np.divide(away, self.before, out=np.zeros_like(away), where=self.before != 0)
+            change = 1 / np.clip(left, 1 / FASTER, 1 / SLOWER)
+            self.factor = np.minimum(MOST, change * self.factor)
         self.before = away
         return at + self.factor * away
