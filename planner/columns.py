@@ -9,10 +9,13 @@ from typing import Any
 
 
 def columns(fields: Sequence[str], things: Sequence[object]) -> dict[str, tuple[Any, ...]]:
-    """Of each of two or more fields ("link.rtt_seconds": of a part) every thing's value, in one
-    pass over the things."""
-    read = zip(*map(attrgetter(*fields), things), strict=True)
-    return dict(zip(fields, read, strict=True)) if things else dict.fromkeys(fields, ())
+    """Of each field ("link.rtt_seconds": of a part) every thing's value, in one pass over the
+    things."""
+    if not things:
+        return dict.fromkeys(fields, ())
+    read = map(attrgetter(*fields), things)
+    every = zip(*read, strict=True) if len(fields) > 1 else [tuple(read)]
+    return dict(zip(fields, every, strict=True))
 
 
 def rows(table: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:

@@ -1,14 +1,20 @@
-"""The value of an objective, recomputed from a finished plan in plain Python."""
+"""The value of an objective, recomputed from a finished plan without the solver."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from operator import attrgetter
 
+import numpy as np
+
+from .columns import columns
 from .fleet import ResolvedClient, ResolvedFleet, ResolvedServer
 from .names import member_names
 from .objective import ABSENT, Objective
-from .plan import ClientPlan, Plan, round_seconds
+from .plan import Plan, round_seconds
+from .solver.problem import FloatArray
 from .value import ValueCurve
 
 
@@ -18,16 +24,14 @@ def objective_value(
     """Σ weight · metric; the metrics are those of planner/objective.py."""
     if objective.slowest:
         return max((round_seconds(client, plan) for client in plan.clients), default=0.0)
-    clients = {client.name: client for client in fleet.clients}
-    away = math.fsum(clients[entry.name].weight * entry.count for entry in plan.absent)
-    left_out = math.fsum(weight * away for weight, metric in objective.terms if metric == ABSENT)
-    servers = machines(fleet)
-    costs = [(w, PER_CLIENT[metric]) for w, metric in objective.terms if metric != ABSENT]
-    return left_out + math.fsum(
-        weight * entry.count * cost(entry, clients[entry.name], servers[entry.server], plan, curve)
-        for weight, cost in costs
-        for entry in plan.clients
-    )
+    entries = _Entries(plan, fleet, curve)
+    terms = [
+        weight * entries.away
+        if metric == ABSENT
+        else math.fsum((weight * entries.count * PER_CLIENT[metric](entries)).tolist())
+        for weight, metric in objective.terms
+    ]
+    return math.fsum(terms)
 
 
 def machines(fleet: ResolvedFleet) -> dict[str, ResolvedServer]:
@@ -35,44 +39,74 @@ def machines(fleet: ResolvedFleet) -> dict[str, ResolvedServer]:
     return {name: server for server in fleet.servers for name in member_names(server)}
 
 
-def _rounds(entry: ClientPlan, plan: Plan) -> float:
-    return plan.settings.batch / entry.batch
+class _Entries:
+    """A plan's entries in columns, float64[C]; nan where a figure is not known."""
+
+    def __init__(self, plan: Plan, fleet: ResolvedFleet, curve: ValueCurve) -> None:
+        self.plan, self.fleet, self.curve = plan, fleet, curve
+        self.count, self.batch, self.depth, self.top = self.of("count", "batch", "depth", "top")
+        self.rounds = plan.settings.batch / self.batch
+
+    def of(self, *fields: str) -> list[FloatArray]:
+        """Figures of the entries."""
+        found = columns(fields, self.plan.clients)
+        return [np.array(found[field], dtype=float) for field in fields]
+
+    def of_server(self, field: str) -> FloatArray:
+        """A figure of each one's server."""
+        known = {name: getattr(server, field) for name, server in machines(self.fleet).items()}
+        return np.array([known[entry.server] for entry in self.plan.clients], dtype=float)
+
+    @cached_property
+    def clients(self) -> dict[str, ResolvedClient]:
+        return {client.name: client for client in self.fleet.clients}
+
+    @property
+    def weight(self) -> FloatArray:
+        mine = map(self.clients.__getitem__, map(attrgetter("name"), self.plan.clients))
+        return np.array([client.weight for client in mine])
+
+    @property
+    def away(self) -> float:
+        """The weight of all who take no part."""
+        absent = self.plan.absent
+        return math.fsum(self.clients[entry.name].weight * entry.count for entry in absent)
 
 
-def _total(e: ClientPlan, c: ResolvedClient, s: ResolvedServer, p: Plan, v: ValueCurve) -> float:
-    return c.weight * round_seconds(e, p)
+def _total(e: _Entries) -> FloatArray:
+    (step_seconds,) = e.of("predicted.step_seconds")
+    return e.weight * (step_seconds * e.plan.settings.batch / e.batch)
 
 
-def _server(e: ClientPlan, c: ResolvedClient, s: ResolvedServer, p: Plan, v: ValueCurve) -> float:
-    return e.predicted.server_seconds * _rounds(e, p)
+def _server(e: _Entries) -> FloatArray:
+    (server_seconds,) = e.of("predicted.server_seconds")
+    return server_seconds * e.rounds
 
 
-def _cost(e: ClientPlan, c: ResolvedClient, s: ResolvedServer, p: Plan, v: ValueCurve) -> float:
-    return _server(e, c, s, p, v) * (s.cost_per_hour or math.nan) / s.accelerators / 3600
+def _cost(e: _Entries) -> FloatArray:
+    return _server(e) * e.of_server("cost_per_hour") / e.of_server("accelerators") / 3600
 
 
-def _energy(e: ClientPlan, c: ResolvedClient, s: ResolvedServer, p: Plan, v: ValueCurve) -> float:
-    device = math.nan if e.predicted.energy_joules is None else e.predicted.energy_joules
-    server = e.predicted.server_seconds * (s.energy_watts or 0.0) / s.accelerators
-    return (device + server) * _rounds(e, p)
+def _energy(e: _Entries) -> FloatArray:
+    joules, server_seconds = e.of("predicted.energy_joules", "predicted.server_seconds")
+    watts = np.nan_to_num(e.of_server("energy_watts"), nan=0.0)
+    return (joules + server_seconds * watts / e.of_server("accelerators")) * e.rounds
 
 
-def _depth(e: ClientPlan, c: ResolvedClient, s: ResolvedServer, p: Plan, v: ValueCurve) -> float:
-    return float(p.blocks - e.depth - e.top)
+def _depth(e: _Entries) -> FloatArray:
+    return e.plan.blocks - e.depth - e.top
 
 
-def _value(e: ClientPlan, c: ResolvedClient, s: ResolvedServer, p: Plan, v: ValueCurve) -> float:
-    return c.weight * (v.best - v.value(e.depth / p.blocks))
+def _value(e: _Entries) -> FloatArray:
+    return e.weight * (e.curve.best - e.curve.at(e.depth / e.plan.blocks))
 
 
-def _bytes(e: ClientPlan, c: ResolvedClient, s: ResolvedServer, p: Plan, v: ValueCurve) -> float:
-    moved = e.predicted.up_bytes_per_step + e.predicted.down_bytes_per_step
-    return moved * _rounds(e, p)
+def _bytes(e: _Entries) -> FloatArray:
+    up, down = e.of("predicted.up_bytes_per_step", "predicted.down_bytes_per_step")
+    return (up + down) * e.rounds
 
 
-PER_CLIENT: Mapping[
-    str, Callable[[ClientPlan, ResolvedClient, ResolvedServer, Plan, ValueCurve], float]
-] = {
+PER_CLIENT: Mapping[str, Callable[[_Entries], FloatArray]] = {
     "total": _total,
     "server": _server,
     "cost": _cost,

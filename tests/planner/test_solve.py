@@ -73,6 +73,12 @@ def test_a_busy_server_pushes_blocks_to_the_devices(profile: Profile) -> None:
     assert busy.objectives[0].value > relaxed.objectives[0].value
 
 
+def test_a_server_that_costs_nothing(profile: Profile, office: ResolvedFleet) -> None:
+    free = tuple(server.model_copy(update={"cost_per_hour": 0.0}) for server in office.servers)
+    (found,) = planned(profile, office.model_copy(update={"servers": free}), "cost").objectives
+    assert (found.value, found.bound, found.status) == (0.0, 0.0, "optimal")
+
+
 def test_privacy_floor_and_deepest(profile: Profile) -> None:
     made = fleet([("a", device(gflops=2, usable_mib=500), link(), 3)])
     (client,) = planned(profile, made).clients
