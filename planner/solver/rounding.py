@@ -11,6 +11,7 @@ from .problem import FloatArray, IntArray, Problem
 
 CANDIDATES = 8000
 MAX_MOVES = 3000
+MOST_AT_ONCE = 200
 
 
 @dataclass(eq=False)
@@ -33,26 +34,29 @@ class _Moves:
     """float64[R]: limits less loads, in row units; negative where a row is exceeded."""
     measure: FloatArray
 
-    def apply(self, k: int, members: int) -> None:
-        group, column = self.group[k], self.column[k]
+    def apply(self, moved: IntArray, members: IntArray) -> None:
+        """So many members each, of different groups."""
+        group, column = self.group[moved], self.column[moved]
         source = self.main[group]
         self.x[source] -= members
         self.x[column] += members
-        self.room -= members * self.change[:, k]
-        if self.x[source] == 0:
-            self.main[group] = column
-            first, last = np.searchsorted(self.group, [group, group + 1])
-            for k in range(first, last):
-                self._price(k)
+        self.room -= self.change[:, moved] @ members
+        empty = self.x[source] == 0
+        if empty.any():
+            self.main[group[empty]] = column[empty]
+            first, last = (np.searchsorted(self.group, group[empty] + up) for up in (0, 1))
+            self._price(
+                np.concatenate([np.arange(*ends) for ends in zip(first, last, strict=True)])
+            )
 
-    def _price(self, k: int) -> None:
-        source, column = self.main[self.group[k]], self.column[k]
-        weights = self.problem.weights
-        self.change[:, k] = (weights[:, column] - weights[:, source]) / self.problem.row_units
-        self.cost[k] = self.measure[column] - self.measure[source]
+    def _price(self, again: IntArray) -> None:
+        source, column = self.main[self.group[again]], self.column[again]
+        weights, units = self.problem.weights, self.problem.row_units[:, None]
+        self.change[:, again] = (weights[:, column] - weights[:, source]) / units
+        self.cost[again] = self.measure[column] - self.measure[source]
 
-    def available(self, k: int) -> int:
-        return int(self.x[self.main[self.group[k]]])
+    def available(self, moved: IntArray) -> IntArray:
+        return self.x[self.main[self.group[moved]]]
 
 
 def round_to_feasible(
@@ -116,10 +120,33 @@ def _repair(moves: _Moves, clock: Clock) -> bool:
         if len(useful) == 0:
             return False
         price = np.maximum(moves.cost[useful], 0.0) / relief[useful]
+        low = least(price, MOST_AT_ONCE)
+        low = low[np.lexsort((-relief[useful[low]], price[low]))]
+        many = _at_once(moves, useful[low])
+        if len(many) > 1:
+            moves.apply(many, np.ones_like(many))
+            continue
         useful = useful[price == price.min()]
         k = int(useful[np.argmax(relief[useful])])
-        moves.apply(k, _enough(moves, k))
+        moves.apply(np.array([k]), np.array([_enough(moves, k)]))
     return False
+
+
+def _at_once(moves: _Moves, cheapest: IntArray) -> IntArray:
+    """The first of these moves, of a member of a different group each, that together leave half of
+    every row's room, or of what it is exceeded by: so far none of them is worth less than alone."""
+    _, first = np.unique(moves.group[cheapest], return_index=True)
+    several = np.flatnonzero(moves.available(cheapest) > 1)
+    end = min(several.min(initial=len(cheapest)), _first_gap(np.sort(first)))
+    together = np.cumsum(moves.change[:, cheapest[:end]], axis=1)
+    room = moves.room[:, None]
+    little = (np.where(room < 0, -together, together) <= np.abs(room) / 2).all(axis=0)
+    return cheapest[: _first_gap(np.flatnonzero(little))]
+
+
+def _first_gap(rising: IntArray) -> int:
+    """How many of these numbers are 0, 1, 2, ..."""
+    return int((rising == np.arange(len(rising))).sum())
 
 
 def _enough(moves: _Moves, k: int) -> int:
@@ -130,7 +157,7 @@ def _enough(moves: _Moves, k: int) -> int:
     needed = np.ceil(room[relieved] / change[relieved]).min(initial=np.inf)
     burdened = (room >= 0) & (change > 0)
     allowed = np.floor(room[burdened] / change[burdened]).min(initial=np.inf)
-    return int(max(1, min(needed, allowed, moves.available(k))))
+    return int(max(1, min(needed, allowed, *moves.available(np.array([k])))))
 
 
 def _improve(moves: _Moves, clock: Clock) -> None:
@@ -144,4 +171,5 @@ def _improve(moves: _Moves, clock: Clock) -> None:
         change, room = moves.change[:, k], moves.room
         burdened = change > 0
         allowed = np.floor(room[burdened] / change[burdened]).min(initial=np.inf)
-        moves.apply(k, int(max(1, min(allowed, moves.available(k)))))
+        best = np.array([k])
+        moves.apply(best, np.minimum(allowed, moves.available(best)).astype(np.int64))
