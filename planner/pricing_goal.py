@@ -50,6 +50,11 @@ class Pricing(Protocol):
     def by_cost(self) -> bool:
         """Whether the rows' prices are set against the columns' costs."""
 
+    @property
+    def most_leaves(self) -> int:
+        """Boxes that a space is divided into where prices can be found; more of them hardly ever
+        help."""
+
     def usable(self, options: Options) -> BoolArray:
         """[n, O, K]: the options that choices better than the target may take."""
 
@@ -78,6 +83,7 @@ class Pricing(Protocol):
 class OfSum:
     target: float
     by_cost = True
+    most_leaves = 25
 
     def usable(self, options: Options) -> BoolArray:
         return options.possible
@@ -107,6 +113,7 @@ class OfSum:
 class OfSlowest:
     target: float
     by_cost = False
+    most_leaves = 4
 
     def usable(self, options: Options) -> BoolArray:
         return options.possible & (options.numbers["rounds"] * options.seconds < self.target)

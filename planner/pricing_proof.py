@@ -36,7 +36,6 @@ from .solver.problem import BoolArray, FloatArray
 
 NEAR = 2
 """Columns of each client by which others are ruled out."""
-MOST_LEAVES = 25
 SPARE = 5e-5
 """Relative: by so much the few columns are to show more than the target where they can, as all
 columns show less."""
@@ -105,7 +104,7 @@ def _divided(
             done.append(replace(leaf, prices=known))
             continue
         halves = list(leaf.halves(few))
-        if not halves or len(done) + len(todo) > MOST_LEAVES or clock.over():
+        if not halves or len(done) + len(todo) > pricing.most_leaves or clock.over():
             return None
         todo += halves
     return done
