@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from .conftest import every_choice, problems
 from .test_best_below import divided
 
-MOST = 20_000
+MOST = 200_000
+"""More choices than any of `problems` has."""
 
 
 @settings(max_examples=100, deadline=None)
