@@ -52,6 +52,7 @@ FULL = 0.999
 """Utilisation of a link beyond which transfers don't slow down further in the formula."""
 NOTHING = -50.0
 """Logarithm of what adds nothing to 1, divided by 1 - FULL or not."""
+LEAST_FILLED = 1e-300
 NORMAL_95 = 1.6448536269514722
 """95th percentile of the standard normal distribution."""
 
@@ -239,10 +240,8 @@ def link_factor(share: FloatArray, utilisation: FloatArray) -> FloatArray:
     fit = 1 / share
     filled = np.clip(utilisation, 0.0, FULL)
     power = np.sqrt(2 * (fit + 1)) - 1
-    fullest = float(np.max(filled, initial=math.ulp(0.0)))
-    noticed = np.broadcast_to(power * math.log(fullest) > NOTHING, np.broadcast(fit, filled).shape)
-    slower = np.power(filled, power, out=np.zeros(noticed.shape), where=noticed)
-    return 1 + slower / (fit * (1 - filled))
+    most = NOTHING / np.log(np.maximum(filled, LEAST_FILLED))
+    return 1 + filled ** np.minimum(power, most) / (fit * (1 - filled))
 
 
 def link_slope(share: FloatArray, utilisation: FloatArray) -> FloatArray:
