@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,17 @@ ROWS_OF_STEPS = (C5_COMPUTE, C6_UP, C6_DOWN)
 """What a choice asks of these rises as its queues and links empty."""
 
 
+class Tried(NamedTuple):
+    """A choice, int64[N], the program at its traffic, its levels, what it asks of the rows there as
+    shares of their caps, and whether it keeps all limits."""
+
+    x: IntArray
+    own: Program
+    level: FloatArray
+    asked: FloatArray
+    keeps: bool
+
+
 class Best:
     """`x`, int64[N], keeps all limits; `own` is the program at its traffic, `level` its levels."""
 
@@ -46,6 +58,8 @@ class Best:
         self.own, self.level = program, np.zeros(len(program.servers))
         self.value = math.inf
         self.gap = GAP
+        self.latest: Tried | None = None
+        """The last choice that was found at given levels, or the best one."""
         self._tried = set[bytes]()
 
     @property
@@ -67,14 +81,14 @@ class Best:
             if self.value >= aim:
                 return
 
-    def offer(self, x: IntArray, columns: IntArray | None = None) -> FloatArray | None:
-        """A choice, of some columns of the program where these are given. Where it would be the
-        best if it kept the limits, what it asks of the rows, as shares of their caps."""
-        program = self.program if columns is None else self.program.only(columns)
-        self._tried.add(_key(x, columns))
-        own, level = with_own_traffic(program, x)
-        asked, keeps = self._keep(own, x, level, columns)
-        return asked if not keeps and self.goal.value(own, x, level) < self.target else None
+    def offer(self, x: IntArray, columns: IntArray | None = None) -> Tried:
+        """A choice, of some columns of the program where these are given."""
+        if columns is not None:
+            full = np.zeros(len(self.program.apart), dtype=np.int64)
+            full[columns] = x
+            x = full
+        self._tried.add(_key(x, None))
+        return self._try(x, *with_own_traffic(self.program, x))
 
     def offer_all(self, counts: IntArray, columns: IntArray | None = None) -> None:
         """As `offer` does each, int64[M, N]; those that may be better are looked at closely."""
@@ -87,6 +101,19 @@ class Best:
             if fits[i] and value[i] <= self.value + CLOSE * abs(self.value):
                 self.offer(counts[i], columns)
 
+    def improve(self, tried: Tried) -> None:
+        """Choices near one, each near the one before, as long as they get better or don't keep the
+        limits yet."""
+        everything = np.arange(len(tried.x))
+        for _ in range(TRIES):
+            aim = self.target
+            x = self.seeker.near(tried.own, tried.x, tried.level)
+            if x is None or self.tried(x, everything) or self.clock.over():
+                return
+            tried = self.offer(x)
+            if tried.keeps and not self.value < aim < math.inf:
+                return
+
     def tried(self, x: IntArray, columns: IntArray) -> bool:
         """Whether a choice was offered before."""
         return _key(x, columns) in self._tried
@@ -97,13 +124,7 @@ class Best:
         rows = [*self.program.static.rows, *(row.label for row in self.program.rows)]
         return np.where(np.isin(rows, ROWS_OF_STEPS), np.clip(asked, 1.0, MOST), 1.0)
 
-    def descend(self, x: IntArray, columns: IntArray) -> None:
-        """Choices from what a choice makes that doesn't keep the limits."""
-        self._descend(*with_own_traffic(self.program.only(columns), x), columns)
-
-    def _descend(
-        self, program: Program, level: FloatArray, columns: IntArray | None = None
-    ) -> None:
+    def _descend(self, program: Program, level: FloatArray) -> None:
         """Choices at `level` and the program's traffic, then at what each of them makes: queues and
         links that are shorter and emptier, where more may be asked of C5_server_compute and C6.
         What a choice asks too much of these is kept free for the next one."""
@@ -113,35 +134,29 @@ class Best:
             if x is None:
                 return
             last, aim = self.value, self.target
-            own, lower = with_own_traffic(program, x)
-            asked, keeps = self._keep(own, x, lower, columns)
+            found = self._try(x, *with_own_traffic(program, x))
+            own, lower, keeps = found.own, found.level, found.keeps
+            if self.x is None:
+                self.latest = found
             settled = np.allclose(own.elsewhere, program.elsewhere, rtol=1e-6)
             gained = self.value < aim
             if (keeps and settled) or (not gained and (keeps or last < before)):
                 return
             if not keeps and np.abs(own.link_use - program.link_use).max() < NEAR:
-                margins /= self.margins(asked)
+                margins /= self.margins(found.asked)
             use = (own.link_use + program.link_use) / 2
             program, level = own.with_use(use), np.minimum(lower, level)
 
-    def _keep(
-        self, own: Program, x: IntArray, level: FloatArray, columns: IntArray | None
-    ) -> tuple[FloatArray, bool]:
-        """What x asks of the rows at its own traffic and levels, as shares of their caps, and
-        whether it keeps all limits; if so, it becomes the best where it is better."""
+    def _try(self, x: IntArray, own: Program, level: FloatArray) -> Tried:
+        """A choice at its own traffic and levels; it becomes the best where it is better."""
         asked = filled(own, x, level)
-        keeps = holds(own, x, level, asked)
+        tried = Tried(x, own, level, asked, holds(own, x, level, asked))
         value = self.goal.value(own, x, level)
-        if keeps and value < self.value:
-            if columns is not None:
-                full = np.zeros(len(self.program.apart), dtype=np.int64)
-                full[columns] = x
-                own, level = with_own_traffic(self.program, full)
-                self._keep(own, full, level, None)
-            else:
-                self.x, self.own, self.level, self.value = x, own, level, value
-                self.on_change()
-        return asked, keeps
+        if tried.keeps and value < self.value:
+            self.x, self.own, self.level, self.value = x, own, level, value
+            self.latest = tried
+            self.on_change()
+        return tried
 
 
 def _key(x: IntArray, columns: IntArray | None) -> bytes:

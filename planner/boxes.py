@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -145,25 +145,6 @@ class Box:
 
     def price(self, objective: int) -> Price:
         return Price(self.fast.per_second[objective], self.fast.fixed[objective])
-
-    def within(self, margins: FloatArray) -> Box | None:
-        """The part in which the links' uses are at most their limits times margins, float64[R] in
-        the order of the program's rows; None where there is none."""
-        high = self.high.use.copy()
-        for row, margin in zip(self.fast.rows, margins[len(self.fast.static.caps) :], strict=True):
-            if row.label in WAY:
-                edge = WAY[row.label], row.kind
-                high[edge] = min(high[edge], self.fast.policy.server_utilisation * margin)
-        if (high < self.low.use).any():
-            return None
-        return self.boxes.box(self.low, Point(self.high.level, high))
-
-    def margins_of(self, names: Sequence[str], margins: FloatArray) -> FloatArray:
-        """float64 for each name of a row: its margin; 1 for rows whose limit is the links' use."""
-        known = [*self.fast.static.rows, *(row.name for row in self.fast.rows)]
-        moving = {row.name for row in self.fast.rows if row.label in WAY}
-        by_name = {n: m for n, m in zip(known, margins, strict=True) if n not in moving}
-        return np.array([by_name.get(name, 1.0) for name in names])
 
     def lowest(self, price: Price | None = None, prices: FloatArray | None = None) -> Problem:
         """What all choices of the box keep, steps as short as at its low edge and shares as small

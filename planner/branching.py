@@ -19,17 +19,10 @@ from .goal import Goal
 from .outlook import Outlook
 from .queues import least_wait
 from .solver.clock import Clock
-from .solver.problem import FloatArray, IntArray
+from .solver.problem import IntArray
 
-REPAIRS = 4
 LEFT_OUT = 5
 """Choices that a box's program leaves out at the most, as they have been tried before."""
-MOST_OVER = 3e-3
-"""A choice that asks more than this too much says little of those that don't."""
-FAR = 1e-2
-"""Of the value: what is left to the target while choices at given levels are better than none."""
-OVER = 1.5
-"""Times what a choice asks too much is kept free for the next one."""
 FEW = 200
 """So few choices are tried one by one, rather than dividing their box."""
 FEW_ENTRIES = 10_000
@@ -135,24 +128,10 @@ class Branching:
         return True
 
     def _better(self, box: Box, outlook: Outlook) -> float:
-        """A bound from the integer program of a box. What it finds is offered; where that asks too
-        much, what is found with less."""
-        best, columns, before = self.best, box.boxes.columns, self.best.value
+        """A bound from the integer program of a box. What it finds is offered, and what is near."""
         x, bound = self._untried(box, outlook)
-        first, margins = x, np.array(1.0)
-        for _ in range(REPAIRS):
-            if x is None or best.tried(x, columns):
-                break
-            asked = best.offer(x, columns)
-            if asked is None:
-                return bound
-            if asked.max() > 1 + MOST_OVER:
-                break
-            margins = margins / (1 + OVER * (best.margins(asked) - 1))
-            x = self._within(box, outlook, margins)
-        far = not outlook.room(best.target) < FAR * abs(best.target)
-        if first is not None and best.value == before and far:
-            best.descend(first, columns)
+        if x is not None and not self.best.tried(x, box.boxes.columns):
+            self.best.improve(self.best.offer(x, box.boxes.columns))
         return bound
 
     def _untried(self, box: Box, outlook: Outlook) -> tuple[IntArray | None, float]:
@@ -164,14 +143,6 @@ class Branching:
             if x is None or not best.tried(x, columns) or len(tried) == LEFT_OUT:
                 return x, bound
             tried.append(x)
-
-    def _within(self, box: Box, outlook: Outlook, margins: FloatArray) -> IntArray | None:
-        """What the integer program finds where rows have so much less room."""
-        part, target = box.within(margins), self.best.target
-        closer = None if part is None else self.goal.cornered(part, target)
-        if part is None or closer is None or closer.bound >= target:
-            return None
-        return self.goal.better(part, closer, target, margins)[0]
 
     def _ready(self, box: Box, outlook: Outlook) -> bool:
         """Whether the integer program of a box can say more of it than dividing it."""

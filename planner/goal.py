@@ -11,6 +11,7 @@ import numpy as np
 
 from .boxes import Box, Price
 from .cornered import Cornered, cornered
+from .nearby import nearby
 from .outlook import Outlook
 from .places import box_program
 from .program import Program
@@ -19,13 +20,15 @@ from .solver.clock import Clock
 from .solver.core import best_below
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
-from .solver.problem import BoolArray, FloatArray, IntArray
+from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 from .solver.solve import Infeasible, minimise
 from .solver.whole_units import lower_caps
 from .trial import Trial
 
 FIND_GAP = 3e-4
 """To which choices at given levels are looked for: what is found is about the best for others."""
+NEAR_GAP = 1e-3
+"""To which the program around a choice is solved."""
 BOX_GAP = 2e-5
 BOX_SHARE = 0.1
 """Of what is left to the target: to this, or `BOX_GAP` of the value, a box's program is solved."""
@@ -40,6 +43,10 @@ class Goal(Protocol):
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         """About the best choice of the program at `level`, with each row's cap times its margin."""
+
+    def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
+        """About the best choice near one that has its own level and traffic in the program; None
+        where that isn't known."""
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
         """Of the box as a whole; None: it has no choice below the target. Where the bound can be
@@ -56,12 +63,10 @@ class Goal(Protocol):
         box: Box,
         outlook: Outlook,
         target: float,
-        margins: FloatArray | None = None,
         without: Sequence[IntArray] = (),
     ) -> tuple[IntArray | None, float]:
         """About the best choice that the program of the box has below the target, int64[N], and a
-        bound on all of its choices; with each row's cap times its margin, and `without` some
-        choices."""
+        bound on all of its choices; `without` some of them."""
 
 
 class Priced:
@@ -99,14 +104,31 @@ class Priced:
         box: Box,
         outlook: Outlook,
         target: float,
-        margins: FloatArray | None = None,
         without: Sequence[IntArray] = (),
     ) -> tuple[IntArray | None, float]:
-        found = box_program(box, self.price(box), outlook, target, margins).without(without)
+        found = box_program(box, self.price(box), outlook, target).without(without)
         gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound))
         problem = lower_caps(found.problem)
         x, bound = best_below(problem, found.at, found.reduced, target, gap, self.clock)
         return None if x is None else found.full(x), bound
+
+    def _found(
+        self,
+        problem: Problem,
+        in_time: BoolArray,
+        gap: float,
+        prove: bool,
+        start: IntArray | None = None,
+    ) -> IntArray | None:
+        found, left, over = kept(problem, in_time), self.clock.left(), self.clock.over
+        if found is None:
+            return None
+        first = None if start is None else start[found.columns]
+        try:
+            solution = minimise(found.problem, left, None, over, first, gap, prove)
+        except TimeoutError:
+            return None
+        return None if isinstance(solution, Infeasible) else found.full(solution.counts)
 
     def _outlook(
         self, columns: IntArray, lagrangian: Lagrangian | Cornered, kind: str, target: float
@@ -143,21 +165,14 @@ class Sum(Priced):
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level, self.objective)
-        found = kept(replace(problem, caps=problem.caps * margins), program.in_time(level))
-        if found is None:
-            return None
-        try:
-            left, over = self.clock.left(), self.clock.over
-            solution = minimise(
-                found.problem,
-                left,
-                stop=over,
-                gap=self.find_gap or FIND_GAP,
-                prove=self.find_gap is not None,
-            )
-        except TimeoutError:
-            return None
-        return None if isinstance(solution, Infeasible) else found.full(solution.counts)
+        problem = replace(problem, caps=problem.caps * margins)
+        proven = self.find_gap is not None
+        return self._found(problem, program.in_time(level), self.find_gap or FIND_GAP, proven)
+
+    def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
+        price = Price(program.per_second[self.objective], program.fixed[self.objective])
+        problem = nearby(program, x, level, price)
+        return self._found(problem, program.in_time(level), NEAR_GAP, True, x)
 
     def price(self, box: Box) -> Price:
         return box.price(self.objective)

@@ -11,6 +11,7 @@ import numpy as np
 from .boxes import Box, Price
 from .cornered import Cornered, cornered
 from .goal import BOX_SHARE, FIND_GAP
+from .nearby import nearby
 from .outlook import Outlook
 from .places import box_program
 from .program import Program
@@ -20,7 +21,7 @@ from .solver.confirm import second_opinion
 from .solver.core import best_below
 from .solver.lagrangian import Evaluation, Lagrangian
 from .solver.multipliers import infeasibility
-from .solver.problem import FloatArray, IntArray, Problem
+from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 from .solver.solve import Infeasible, minimise
 from .solver.whole_units import lower_caps
 from .trial import Trial
@@ -45,8 +46,13 @@ class AnyChoice:
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level)
-        problem = replace(problem, caps=problem.caps * margins)
-        found = kept(problem, program.in_time(level))
+        return self._any(replace(problem, caps=problem.caps * margins), program.in_time(level))
+
+    def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
+        return self._any(nearby(program, x, level, _free(program)), program.in_time(level))
+
+    def _any(self, problem: Problem, in_time: BoolArray) -> IntArray | None:
+        found = kept(problem, in_time)
         if found is None:
             return None
         at, impossible = infeasibility(Lagrangian(found.problem, priced=False), self.clock)
@@ -60,17 +66,17 @@ class AnyChoice:
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
-        found = kept(box.lowest(_free(box)), box.in_time)
+        found = kept(box.lowest(_free(box.fast)), box.in_time)
         if found is None:
             return None
         return self._outlook(found.columns, Lagrangian(found.problem, priced=False))
 
     def cornered(self, box: Box, target: float) -> Outlook | None:
-        found = cornered(box, _free(box), box.in_time)
+        found = cornered(box, _free(box.fast), box.in_time)
         return None if found is None else self._outlook(found.columns, found)
 
     def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
-        found = cornered(box, _free(box), box.in_time)
+        found = cornered(box, _free(box.fast), box.in_time)
         return math.inf if found is None else found(outlook.at.multipliers).bound
 
     def better(
@@ -78,11 +84,10 @@ class AnyChoice:
         box: Box,
         outlook: Outlook,
         target: float,
-        margins: FloatArray | None = None,
         without: Sequence[IntArray] = (),
     ) -> tuple[IntArray | None, float]:
         """That there is none is believed only if a second method agrees."""
-        found = box_program(box, _free(box), outlook, target, margins).without(without)
+        found = box_program(box, _free(box.fast), outlook, target).without(without)
         problem = lower_caps(found.problem)
         excess = _priced(problem, outlook.at)
         allowed = _paid(problem, outlook.at)
@@ -103,8 +108,8 @@ class AnyChoice:
         return Outlook(bound, columns, lagrangian, at, 0.0)
 
 
-def _free(box: Box) -> Price:
-    nothing = np.zeros_like(box.fast.apart)
+def _free(program: Program) -> Price:
+    nothing = np.zeros_like(program.apart)
     return Price(nothing, nothing)
 
 

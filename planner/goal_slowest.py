@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from .boxes import Box, Price
-from .goal import FIND_GAP, Priced
+from .goal import FIND_GAP, NEAR_GAP, Priced
+from .nearby import nearby
 from .outlook import Outlook
 from .program import Program
 from .queues import Kept, kept
@@ -50,19 +51,27 @@ class Slowest(Priced):
         solved = self._least(found, program.round_seconds(level))
         return None if solved is None else found.full(solved.solution.counts)
 
+    def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
+        """The slowest group's mean time is the cost; nobody is to be slower than it is now."""
+        rounds, used = program.round_seconds(level), np.flatnonzero(x)
+        slowest = used[rounds[used].argmax()]
+        price = _of_group(program, int(program.static.group_of(slowest)))
+        problem = nearby(program, x, level, price)
+        usable = program.in_time(level) & (rounds <= rounds[slowest])
+        return self._found(problem, usable, NEAR_GAP, True, x)
+
     def better(
         self,
         box: Box,
         outlook: Outlook,
         target: float,
-        margins: FloatArray | None = None,
         without: Sequence[IntArray] = (),
     ) -> tuple[IntArray | None, float]:
         """The program of the outlook looks at one group alone. So, once for each target, the least
         time of everyone at a box's edges is tried first."""
         found = kept(box.lowest(self.price(box)), self.usable(box, target))
-        if found is None or target == self._tried or margins is not None:
-            return super().better(box, outlook, target, margins, without)
+        if found is None or target == self._tried:
+            return super().better(box, outlook, target, without)
         self._tried = target
         solved = self._least(found, box.round_seconds)
         x = None if solved is None else found.full(solved.solution.counts)
@@ -86,11 +95,16 @@ class Slowest(Priced):
     def price(self, box: Box) -> Price:
         static, times = box.fast.static, box.round_seconds
         fastest = np.minimum.reduceat(times, static.offsets[:-1])
-        group = int(fastest.argmax())
-        first, last = static.offsets[group : group + 2]
-        per_second = np.zeros_like(times)
-        per_second[first:last] = box.fast.rounds[first:last] / static.counts[group]
-        return Price(per_second, np.zeros_like(times))
+        return _of_group(box.fast, int(fastest.argmax()))
 
     def usable(self, box: Box, target: float) -> BoolArray:
         return box.in_time & (box.round_seconds < target)
+
+
+def _of_group(program: Program, group: int) -> Price:
+    """The mean time of one group's rounds."""
+    static = program.static
+    first, last = static.offsets[group : group + 2]
+    per_second = np.zeros(static.columns)
+    per_second[first:last] = program.rounds[first:last] / static.counts[group]
+    return Price(per_second, np.zeros(static.columns))

@@ -81,19 +81,14 @@ class BoxProgram:
         return replace(self, problem=replace(self.problem, without=left_out))
 
 
-def box_program(
-    box: Box, price: Price, outlook: Outlook, target: float, margins: FloatArray | None = None
-) -> BoxProgram:
-    """Of the columns that choices below the target may take; caps times their margins, in the order
-    of the program's rows."""
+def box_program(box: Box, price: Price, outlook: Outlook, target: float) -> BoxProgram:
+    """Of the columns that choices below the target may take."""
     wanted = outlook.useful(box, target)
     wanted[outlook.columns[outlook.at.chosen]] = True
     here = wanted[outlook.columns]
     columns, place = outlook.columns[here], np.cumsum(here) - 1
     prices, room = outlook.at.multipliers, outlook.room(target)
     problem = with_place(box, price, columns, outlook.alone[here], prices, room)
-    if margins is not None:
-        problem = replace(problem, caps=problem.caps * box.margins_of(problem.rows, margins))
     reduced = np.zeros(problem.columns)
     reduced[: len(columns)] = outlook.reduced[here]
     at = replace(outlook.at, chosen=place[outlook.at.chosen])

@@ -57,6 +57,8 @@ class Search:
             best.offer_all(np.array(list(all_choices(program.static))))
             self._raise(best.value)
             return None if best.x is not None else self._refusal()
+        if best.latest is not None:
+            best.improve(best.latest)
         middle = start if best.x is None else best.level
         lowest, highest = reachable(program, middle)
         empty, full = emptiest_links(program, highest), fullest_links(program)
@@ -74,6 +76,7 @@ class Search:
                 if parts or self.clock.over():
                     raise TimeoutError
                 return self._refusal()
+            best.improve(best.latest)
         Branching(self.goal, best, self.clock, self._raise).run(parts, until=lambda: False)
         return None
 
