@@ -177,8 +177,7 @@ class _Served:
 
     def priced(self, multipliers: FloatArray) -> FloatArray:
         """float64[P, n]: cost + λ · asked, at the best of F corners."""
-        flat = self.weights.reshape(len(self.rows), -1)
-        found = self.cost + (multipliers[self.rows] @ flat).reshape(self.cost.shape)
+        found = self.cost + np.tensordot(multipliers[self.rows], self.weights, 1)
         best: FloatArray = found[self.own].min(axis=1)
         return best
 
