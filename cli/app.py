@@ -13,34 +13,18 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import INTERRUPTED, FlexpError
-from . import (
-    catalog,
-    compare,
-    export,
-    fleet,
-    limits,
-    pilot,
-    plan,
-    predict,
-    probe,
-    profile,
-    quickstart,
-    render,
-    report,
-    roi,
-    runs,
-    schema,
-    spend,
-    train,
-    tune,
-    whatif,
-)
+from . import render
+from .commands import Commands
 
 DEBUG_VARIABLE = "FLEXP_DEBUG"
 
 
 class Shell(TyperGroup):
     """The command group with flexp's errors: message, hint and exit code, no traceback."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Commands()
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run `args` and leave by SystemExit; with `standalone_mode=False` errors pass through.
@@ -100,27 +84,6 @@ def flexp(
 
     Each client trains the bottom of a model to a depth that fits it; the server trains the rest.
     """
-
-
-app.command()(quickstart.quickstart)
-app.command()(probe.probe)
-app.command()(profile.profile)
-app.command(cls=plan.PlanCommand)(plan.plan)
-app.command()(whatif.whatif)
-app.command()(roi.roi)
-app.command()(spend.spend)
-app.command()(limits.limits)
-app.command()(pilot.pilot)
-app.command()(report.report)
-app.command()(train.train)
-app.command()(compare.compare)
-app.command()(tune.tune)
-app.command()(predict.predict)
-app.command()(export.export)
-app.command()(runs.runs)
-app.command()(schema.schema)
-app.add_typer(fleet.fleet, name="fleet")
-app.add_typer(catalog.catalog, name="catalog")
 
 
 def main() -> None:

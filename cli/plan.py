@@ -23,7 +23,7 @@ EXPLAIN = "--explain"
 FILE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
-class PlanCommand(TyperCommand):
+class Command(TyperCommand):
     """`--explain` takes the name of a client, or none: then it is of the whole fleet."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
