@@ -21,7 +21,7 @@ from .field_errors import field_error
 class Contract(BaseModel):
     """A frozen record that refuses unknown keys; every file format of flexp is one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 C = TypeVar("C", bound=Contract)

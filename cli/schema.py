@@ -89,8 +89,11 @@ def json_schema(contract: type[Contract]) -> dict[str, Any]:
     """With descriptions on one line, and the catalogue's names suggested where a fleet names a
     device or a link."""
     from ..catalog.devices import device_names, link_names
+    from .field_docs import describe
 
-    found = {"$schema": DIALECT, **_on_one_line(contract.model_json_schema())}
+    described = contract.model_json_schema()
+    describe(described, contract)
+    found = {"$schema": DIALECT, **_on_one_line(described)}
     for entry in ("ClientEntry", "ServerEntry"):
         fields = found.get("$defs", {}).get(entry, {}).get("properties", {})
         for field, names in (("device", device_names()), ("link", link_names())):
