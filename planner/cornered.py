@@ -72,7 +72,7 @@ class Cornered:
         kinds, group = program.kind[self.columns], static.group_of(np.arange(len(self.columns)))
         self._served = [
             _served(kind, kinds, group, cost, asked, ends, joint, box.dimensions)
-            for kind in np.unique(kinds).tolist()
+            for kind in sorted(set(kinds.tolist()))
         ]
         self._largest_cost = float(np.abs(cost).max())
         self._largest = np.array([np.abs(weights).max() for weights in asked])
