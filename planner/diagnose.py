@@ -76,10 +76,11 @@ def diagnose(
     clock: Clock,
 ) -> Diagnosis:
     """`stuck`: the clients of which no variant keeps their own limits; none: the shared limits
-    can't be kept. Optional clients count as left out. When the time of `clock` is over, what is
-    known by then."""
+    can't be kept. Optional clients count as left out, unless all are. When the time of `clock` is
+    over, what is known by then."""
     required = tuple(client for client in fleet.clients if not client.optional)
-    fleet = fleet.model_copy(update={"clients": required})
+    everyone = (client.model_copy(update={"optional": False}) for client in fleet.clients)
+    fleet = fleet.model_copy(update={"clients": required or tuple(everyone)})
     doctor = _Doctor(profiles, Oracle(profiles, clock))
     return doctor.clients(fleet, stuck) if stuck else doctor.shared(fleet)
 

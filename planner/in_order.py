@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .best import GAP
+from .best import GAP, Best
 from .cheapest_levels import cheapest_levels
 from .goal import Sum
 from .goal_slowest import Slowest
 from .links import with_own_traffic
-from .objective import Objective
+from .objective import ABSENT, Objective
 from .program import C5_COMPUTE, C6_DOWN, C6_UP, Program
 from .queues import holds
 from .search import Search
@@ -49,29 +49,65 @@ def choose(
     gap: float = GAP,
 ) -> Choice | Infeasible:
     """The best choice by the first objective; among those within `slack` of it, by the second; and
-    so on. The later objectives are optimised at the queues of the first, which stay no longer.
-    Without `prove` the first one's bound is -inf; with it, choices are bettered to `gap`.
+    so on. Objectives behind one that depends on the queues are optimised at the queues that it led
+    to, which stay no longer. Without `prove` the first bounds are -inf; with it, choices are
+    bettered to `gap`.
 
     Raises TimeoutError where the time ends with neither a choice nor a proof that there is none.
     """
-    goal = Slowest(clock) if objectives[0].slowest else Sum(0, clock)
-    search = Search(goal, program, clock, on_progress)
-    start = cheapest_levels(program, 0, clock)
-    best = search.best
-    best.gap = gap
-    best.find(start)
-    if prove or best.x is None:
-        refusal = search.prove(start)
+    waits = [o.slowest or program.per_second[i].any() for i, o in enumerate(objectives)]
+    main = waits.index(True) if True in waits else len(objectives) - 1
+    held, best, bounds = program, None, list[float]()
+    for index, objective in enumerate(objectives[: main + 1]):
+        part = clock if index == main else clock.part(clock.left() / 2)
+        goal = Slowest(part) if objective.slowest else Sum(index, part)
+        search = Search(goal, held, part, on_progress)
+        refusal = _run(search, cheapest_levels(held, index, part), best, prove, gap)
         if refusal is not None:
             return refusal
-    assert best.x is not None
-    choice = Choice(best.own, best.x, best.level, (search.bound,))
+        best = search.best
+        assert best.x is not None
+        bounds.append(search.bound)
+        held = _held(held, index, objective, best.x, slack)
+    assert best is not None and best.x is not None
+    own = replace(best.own, static=program.static)
+    choice = Choice(own, best.x, best.level, tuple(bounds))
     later = _Later(choice, slack, clock, on_progress)
     for index, objective in enumerate(objectives):
-        if index:
+        if index > main:
             choice = later.improve(index, objective, choice)
         later.hold(index, objective, choice.x)
     return choice
+
+
+def _run(
+    search: Search, start: FloatArray, before: Best | None, prove: bool, gap: float
+) -> Infeasible | None:
+    """From these levels; `before` has a choice that may be bettered."""
+    search.best.gap = gap
+    search.best.find(start)
+    if before is not None and before.x is not None:
+        search.best.offer(before.x)
+    return search.prove(start) if prove or search.best.x is None else None
+
+
+def _held(program: Program, index: int, objective: Objective, x: IntArray, slack: float) -> Program:
+    """With one more row that no queue changes: an objective is no more than what x reaches, and the
+    slack."""
+    static, cost = program.static, program.fixed[index]
+    most = _most(objective, float(cost @ x), slack)
+    row = replace(
+        static,
+        weights=np.vstack([static.weights, cost]),
+        caps=np.append(static.caps, most),
+        rows=(*static.rows, objective.name),
+    )
+    return replace(program, static=row)
+
+
+def _most(objective: Objective, reached: float, slack: float) -> float:
+    """What an objective may be for the sake of those after it: nobody is left out for these."""
+    return reached + ((0.0 if objective.name == ABSENT else slack) + ROUNDING) * abs(reached)
 
 
 class _Later:
@@ -91,13 +127,13 @@ class _Later:
     def hold(self, index: int, objective: Objective, x: IntArray) -> None:
         """What x reaches, and the slack, is from now on a limit."""
         reached = _value(self.program, index, objective, x, self.level)
-        room = (self.slack + ROUNDING) * abs(reached)
-        self._limits.append((index, objective, reached + room + PROVEN_GAP * abs(reached)))
+        most = _most(objective, reached, self.slack)
+        self._limits.append((index, objective, most + PROVEN_GAP * abs(reached)))
         if objective.slowest:
-            self.longest = reached + room
+            self.longest = most
             return
         cost = self.program.cost(index, self.level)
-        self.ceilings.append(Ceiling(objective.name, cost, reached + room))
+        self.ceilings.append(Ceiling(objective.name, cost, most))
 
     def improve(self, index: int, objective: Objective, choice: Choice) -> Choice:
         """The first bound counts: margins only make what is found keep the limits, and the earlier

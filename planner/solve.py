@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from ..errors import FlexpError
 from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
 from .any_choice import any_choice
-from .assign import on_machines, runs
+from .assign import Run, on_machines, runs
 from .best import GAP
 from .build import Builder
 from .checker import check, violations
@@ -31,7 +32,7 @@ from .program import LABELS
 from .promise import write_up
 from .solver.clock import Clock
 from .solver.core import PROVEN_GAP
-from .solver.problem import BoolArray
+from .solver.problem import BoolArray, IntArray
 from .solver.solve import Infeasible, Progress
 from .value import DEFAULT_CURVE, ValueCurve
 
@@ -69,6 +70,24 @@ class Task:
     order: tuple[int, ...]
     """Index in the fleet of each line of `clients`."""
     servers: Servers
+    left_out: tuple[int, ...] = ()
+    """Indices in the fleet of those that can take no part."""
+
+    def without(self, stuck: IntArray) -> Task:
+        """The same without some lines of `clients`, which take no part."""
+        rest = np.setdiff1d(np.arange(len(self.order)), stuck)
+        return replace(
+            self,
+            clients=self.clients.take(rest),
+            order=tuple(self.order[index] for index in rest),
+            left_out=tuple(self.order[index] for index in stuck),
+        )
+
+    def bound(self, objective: Objective, proven: float) -> float:
+        """Of the whole fleet, from what is proven of those that can take part."""
+        clients = (self.fleet.clients[index] for index in self.left_out)
+        away = math.fsum(client.weight * client.count for client in clients)
+        return proven + away * sum(w for w, metric in objective.terms if metric == ABSENT)
 
     @cached_property
     def fleet_hash(self) -> str:
@@ -175,19 +194,18 @@ def find_plan(
 def _plan(
     task: Task, objectives: tuple[Objective, ...], wanted: Wanted, clock: Clock
 ) -> Plan | NoPlan:
-    fleet, optional = task.fleet, np.array([task.fleet.clients[i].optional for i in task.order])
+    clients = [task.fleet.clients[index] for index in task.order]
     stuck = task.builder(objectives, wanted.curve).stuck()
-    required = [fleet.clients[task.order[index]] for index in stuck if not optional[index]]
-    if required:
-        return NoPlan(tuple(required))
-    away = optional if len(stuck) else None
-    found = _first_that_fits(task, objectives, wanted, clock, away)
-    if isinstance(found, Infeasible) and away is None and optional.any():
-        away = optional
-    if away is not None and isinstance(found, Infeasible):
+    required = [clients[index] for index in stuck if not clients[index].optional]
+    if required or len(stuck) == len(clients):
+        return NoPlan(tuple(required or clients))
+    task = task.without(stuck)
+    found = _first_that_fits(task, objectives, wanted, clock, None)
+    optional = np.array([task.fleet.clients[index].optional for index in task.order])
+    if isinstance(found, Infeasible) and optional.any():
         objectives = (*parse_objective(ABSENT), *objectives)
-        found = _first_that_fits(task, objectives, wanted, clock, away)
-    return NoPlan() if isinstance(found, Infeasible) else found
+        found = _first_that_fits(task, objectives, wanted, clock, optional)
+    return NoPlan() if isinstance(found, Infeasible) or not found.clients else found
 
 
 def _first_that_fits(
@@ -220,7 +238,7 @@ def _first_that_fits(
             choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove, gap)
         if isinstance(choice, Infeasible):
             return choice
-        bounds = bounds or choice.bounds
+        bounds = bounds or tuple(map(task.bound, objectives, choice.bounds))
         plan = _with_results(_write_up(task, choice), objectives, bounds, task.fleet, wanted.curve)
         wrong = violations(plan, task.profiles, task.fleet, wanted.curve, task.fleet_hash)
         broken = {label for label, _ in wrong}
@@ -241,13 +259,14 @@ def _write_up(task: Task, choice: Choice) -> Plan:
     spread = on_machines(program, assigned, choice.level)
     taking_part = [run for run in spread if run.kind >= 0]
     absent = [run for run in spread if run.kind < 0]
+    absent += [Run(i, 1, task.fleet.clients[i].count, -1, -1) for i in task.left_out]
     return write_up(
         task.profiles,
         task.fleet,
         task.menu,
         taking_part,
         program.variant[[run.column for run in taking_part]].tolist(),
-        absent,
+        sorted(absent, key=lambda run: (run.client, run.first)),
         "optimized",
         task.fleet_hash,
     )
