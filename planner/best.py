@@ -57,7 +57,7 @@ class Best:
         self.x: IntArray | None = None
         self.own, self.level = program, np.zeros(len(program.servers))
         self.value = math.inf
-        self.gap = GAP
+        self.gap, self.grid = GAP, goal.grid(program)
         self.latest: Tried | None = None
         """The last choice that was found at given levels, or the best one."""
         self._tried = set[bytes]()
@@ -66,6 +66,14 @@ class Best:
     def target(self) -> float:
         """What costs at least this much is not worth looking for."""
         return self.value - self.gap * abs(self.value) if self.x is not None else math.inf
+
+    @property
+    def better(self) -> float:
+        """What a choice costs less than that is worth looking for: where values lie on a grid, less
+        than the target."""
+        if self.grid is None or self.x is None:
+            return self.target
+        return min(self.target, self.grid.below(self.value))
 
     def find(self, start: FloatArray) -> None:
         """A choice at levels that are about the best, on empty links, or else on full ones. As long

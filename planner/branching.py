@@ -75,11 +75,11 @@ class Branching:
             this = heapq.heappop(self._heap)
             self.on_bound(min(this.bound, self._closed))
             bound, found = this.bound, edges(this.part.low, this.part.high)
-            if this.closer and bound < best.target and (not found or self._ready(*this.closer)):
+            if this.closer and bound < best.better and (not found or self._ready(*this.closer)):
                 bound = max(bound, self._better(*this.closer))
-            if bound >= best.target or not found:
-                self._closed = min(self._closed, bound, best.target)
-                undecided += [] if bound >= best.target else [this.part]
+            if bound >= best.better or not found:
+                self._closed = min(self._closed, bound, best.better)
+                undecided += [] if bound >= best.better else [this.part]
                 continue
             for part in self._halves(this):
                 self._add(part, bound)
@@ -89,7 +89,7 @@ class Branching:
 
     def _add(self, part: Part, bound: float) -> None:
         """Closes a box or keeps it open."""
-        target, boxes = self.best.target, part.boxes
+        target, boxes = self.best.better, part.boxes
         low, high = boxes.consistent(part.low, part.high)
         box, closer = boxes.box(low, high), None
         outlook = self.goal.at_once(box, target)
@@ -117,7 +117,7 @@ class Branching:
         few = min(FEW, FEW_ENTRIES // box.fast.static.groups)
         if few == 0 or self.clock.over():
             return False
-        listed = outlook.listed(box, best.target, LISTED * few)
+        listed = outlook.listed(box, best.better, LISTED * few)
         if listed is None:
             return False
         new = [x for x in listed if not best.tried(x, columns)]
@@ -138,15 +138,16 @@ class Branching:
         """What the integer program finds that was not tried before, and a bound on all that was not
         tried."""
         best, columns, tried = self.best, box.boxes.columns, list[IntArray]()
+        step = 0.0 if best.grid is None else best.grid.unit
         while True:
-            x, bound = self.goal.better(box, outlook, best.target, without=tried)
+            x, bound = self.goal.better(box, outlook, best.better, tried, step)
             if x is None or not best.tried(x, columns) or len(tried) == LEFT_OUT:
                 return x, bound
             tried.append(x)
 
     def _ready(self, box: Box, outlook: Outlook) -> bool:
         """Whether the integer program of a box can say more of it than dividing it."""
-        target = self.best.target
+        target = self.best.better
         place = outlook.likely(box, target)
         there = self.goal.bound_at(box.boxes.box(place, place), outlook, target)
         return there - outlook.at.bound < READY * outlook.room(target)
@@ -162,7 +163,7 @@ class Branching:
                 return
         else:
             box, outlook = this.closer
-            target = self.best.target
+            target = self.best.better
             low, high = outlook.narrowed(box, target)
             boxes = boxes.only(outlook.useful(box, target))
             edge = self._edge(box, outlook, low, high)
@@ -172,7 +173,7 @@ class Branching:
     def _edge(self, box: Box, outlook: Outlook, low: Point, high: Point) -> Edge:
         """The one whose width costs the bound the most."""
         found = edges(low, high) or [widest_level(low, high)]
-        target = self.best.target
+        target = self.best.better
         place = outlook.likely(box, target)
 
         def without(edge: Edge) -> float:

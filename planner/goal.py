@@ -11,6 +11,7 @@ import numpy as np
 
 from .boxes import Box, Price
 from .cornered import Cornered, cornered
+from .grid import Grid, grid
 from .nearby import nearby
 from .outlook import Outlook
 from .places import box_program
@@ -30,8 +31,9 @@ FIND_GAP = 3e-4
 NEAR_GAP = 1e-3
 """To which the program around a choice is solved."""
 BOX_GAP = 2e-5
-BOX_SHARE = 0.1
-"""Of what is left to the target: to this, or `BOX_GAP` of the value, a box's program is solved."""
+BOX_SHARE, STEP_SHARE = 0.1, 0.9
+"""Of what is left to the target, and of what values differ by: to these, or `BOX_GAP` of the value,
+a box's program is solved."""
 
 
 class Goal(Protocol):
@@ -40,6 +42,9 @@ class Goal(Protocol):
 
     def values(self, program: Program, trial: Trial) -> FloatArray:
         """float64[M]: of each choice."""
+
+    def grid(self, program: Program) -> Grid | None:
+        """On which all values lie, if there is one."""
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         """About the best choice of the program at `level`, with each row's cap times its margin."""
@@ -64,9 +69,11 @@ class Goal(Protocol):
         outlook: Outlook,
         target: float,
         without: Sequence[IntArray] = (),
+        step: float = 0.0,
     ) -> tuple[IntArray | None, float]:
         """About the best choice that the program of the box has below the target, int64[N], and a
-        bound on all of its choices; `without` some of them."""
+        bound on all of its choices; `without` some of them. Values that differ, differ by at least
+        `step`."""
 
 
 class Priced:
@@ -84,6 +91,9 @@ class Priced:
     def usable(self, box: Box, target: float) -> BoolArray:
         """bool[N]: the columns that choices below the target may take, wherever in the box."""
         raise NotImplementedError
+
+    def grid(self, program: Program) -> Grid | None:
+        return None
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
         found = kept(box.lowest(self.price(box)), self.usable(box, target))
@@ -105,9 +115,10 @@ class Priced:
         outlook: Outlook,
         target: float,
         without: Sequence[IntArray] = (),
+        step: float = 0.0,
     ) -> tuple[IntArray | None, float]:
         found = box_program(box, self.price(box), outlook, target).without(without)
-        gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound))
+        gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound), STEP_SHARE * step)
         problem = lower_caps(found.problem)
         x, bound = best_below(problem, found.at, found.reduced, target, gap, self.clock)
         return None if x is None else found.full(x), bound
@@ -162,6 +173,9 @@ class Sum(Priced):
             table[self.objective, trial.column] for table in (program.per_second, program.fixed)
         )
         return trial.sums((rate * trial.seconds + fixed) * trial.members)
+
+    def grid(self, program: Program) -> Grid | None:
+        return grid(program, self.objective)
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level, self.objective)

@@ -11,6 +11,7 @@ import numpy as np
 from .boxes import Box, Price
 from .cornered import Cornered, cornered
 from .goal import BOX_SHARE, FIND_GAP
+from .grid import Grid
 from .nearby import nearby
 from .outlook import Outlook
 from .places import box_program
@@ -43,6 +44,9 @@ class AnyChoice:
 
     def values(self, program: Program, trial: Trial) -> FloatArray:
         return np.zeros(len(trial.filled))
+
+    def grid(self, program: Program) -> Grid | None:
+        return None
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level)
@@ -85,6 +89,7 @@ class AnyChoice:
         outlook: Outlook,
         target: float,
         without: Sequence[IntArray] = (),
+        step: float = 0.0,
     ) -> tuple[IntArray | None, float]:
         """That there is none is believed only if a second method agrees."""
         found = box_program(box, _free(box.fast), outlook, target).without(without)

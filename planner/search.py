@@ -84,7 +84,10 @@ class Search:
         return Infeasible(None, "search", self.clock.seconds)
 
     def _raise(self, bound: float) -> None:
-        bound = min(bound, self.best.value)
+        best = self.best
+        if best.grid is not None and bound >= best.better:
+            bound = max(bound, best.grid.bound(best.value))
+        bound = min(bound, best.value)
         if bound > self.bound:
             self.bound = bound
             self._report()

@@ -81,7 +81,7 @@ def test_equals_brute_force(objective: str, case: tuple[Profile, ResolvedFleet])
     assert found.status == "optimal"
 
 
-@pytest.mark.parametrize("objective", ["total", "slowest"])
+@pytest.mark.parametrize("objective", ["total", "slowest", "value"])
 @settings(max_examples=12, deadline=None)
 @given(case=random_fleets(max_clients=3), fullness=st.floats(0.7, 1.3))
 def test_boxes_equal_brute_force_where_the_link_is_nearly_full(
