@@ -30,12 +30,12 @@ bettered as far as that is cheap, by a measure that is the same on every machine
 FIRST_EXTRA = 150
 """Columns of the first core beyond one for each group."""
 GROWTH = 6
+PLAIN = {"mip_heuristic_run_rins": False, "mip_heuristic_run_rens": False}
+"""Of HiGHS, which would search for better starts than those that it gets."""
 QUICK = {
     "mip_allow_restart": False,
     "mip_heuristic_run_feasibility_jump": False,
     "mip_allow_cut_separation_at_nodes": False,
-    "mip_heuristic_run_rins": False,
-    "mip_heuristic_run_rens": False,
 }
 """Of HiGHS, for small programs with a good start: without what takes half of its time there."""
 ROUNDING = 1e-14
@@ -176,7 +176,7 @@ class Core:
         model, variables = self.model(extra_cost / unit)
         goal = abs(self.search.value if math.isfinite(self.search.value) else self.search.bound)
         start = None if self.search.counts is None else self.search.counts[self.columns].tolist()
-        limits: dict[str, float] = {} if nodes is None else {"mip_max_nodes": nodes}
+        limits: dict[str, float] = {**PLAIN} if nodes is None else {**PLAIN, "mip_max_nodes": nodes}
         if math.isfinite(below):
             limits |= {"objective_bound": (below - base) / unit, **QUICK}
         solver = StoppableHiGHS(

@@ -44,13 +44,14 @@ def minimise_slowest(
     """The least T with a feasible choice among the columns that take at most T, by bisection over
     the times that occur; each step ends with a choice or a proof that there is none.
 
-    `seconds_per_column` is float64[N]. Without `prove`, the total is what `minimise` finds so.
+    `seconds_per_column` is float64[N]. Without `prove` no step solves an integer program once there
+    is a choice, and the total is what `minimise` finds so.
     `on_progress` sees T and its bound, then the total and its bound. Raises as `minimise` does.
     """
     clock = Clock(time_limit_seconds, stop)
     search = _Search(lower_caps(problem), seconds_per_column, clock, on_progress)
     try:
-        refusal = search.run(gap)
+        refusal = search.run(gap, prove)
     except KeyboardInterrupt:
         clock.stop()
         if search.counts is None:
@@ -102,7 +103,7 @@ class _Search:
         fastest = np.minimum.reduceat(times, problem.offsets[:-1])
         self.bound = float(fastest.max())
 
-    def run(self, gap: float) -> Infeasible | None:
+    def run(self, gap: float, prove: bool) -> Infeasible | None:
         with self.clock.phase("deadline"):
             if self._fits(self.bound):
                 return None
@@ -111,7 +112,7 @@ class _Search:
                 return refusal
             between = np.unique(self.times[(self.times >= self.bound) & (self.times < self.high)])
             self._bisect(between, gap, self._fits)
-        if relative_gap(self.high, self.bound) > gap:
+        if prove and relative_gap(self.high, self.bound) > gap:
             with self.clock.phase("deadline search"):
                 between = between[(between >= self.bound) & (between < self.high)]
                 self._bisect(between, gap, self._fits_exactly)

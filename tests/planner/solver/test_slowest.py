@@ -36,6 +36,21 @@ def test_slowest_then_total_equals_brute_force(problem: Problem, seed: int, own:
     assert found.solution.bound <= total * (1 + 1e-12)
 
 
+@settings(max_examples=50, deadline=None)
+@given(problems(), st.integers(0, 2**32 - 1))
+def test_without_a_proof_what_is_found_and_its_bound_are_true(problem: Problem, seed: int) -> None:
+    times = np.random.default_rng(seed).integers(1, 9, problem.columns) / 4
+    best = brute_force(problem, lambda x: times[x > 0].max())
+    found = minimise_slowest(problem, times, 20, prove=False)
+    if best is None:
+        assert isinstance(found, Infeasible)
+        return
+    assert isinstance(found, Slowest)
+    assert problem.feasible(found.solution.counts)
+    assert times[found.solution.counts > 0].max() <= found.seconds
+    assert found.bound <= best <= found.seconds
+
+
 def test_slowest_is_not_total() -> None:
     """3 + 3 beats 1 + 4 for the slowest, 1 + 4 beats 3 + 3 in total."""
     problem = problem_of([(1, [(1.0, 2.0), (3.0, 1.0)]), (1, [(3.0, 2.0), (4.0, 1.0)])], [3.0])
