@@ -17,6 +17,9 @@ from . import render
 from .commands import Commands
 
 DEBUG_VARIABLE = "FLEXP_DEBUG"
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
+"""Before a contract is imported: to look for plugins among all installed packages takes as long as
+to plan a small fleet."""
 
 
 class Shell(TyperGroup):
