@@ -21,6 +21,8 @@ from .queues import least_wait
 from .solver.clock import Clock
 from .solver.problem import IntArray
 
+EFFORT = 100_000
+"""Branching nodes times columns that the integer program of a box may take; then it is divided."""
 LEFT_OUT = 5
 """Choices that a box's program leaves out at the most, as they have been tried before."""
 FEW = 200
@@ -76,7 +78,7 @@ class Branching:
             self.on_bound(min(this.bound, self._closed))
             bound, found = this.bound, edges(this.part.low, this.part.high)
             if this.closer and bound < best.better and (not found or self._ready(*this.closer)):
-                bound = max(bound, self._better(*this.closer))
+                bound = max(bound, self._better(*this.closer, EFFORT if found else math.inf))
             if bound >= best.better or not found:
                 self._closed = min(self._closed, bound, best.better)
                 undecided += [] if bound >= best.better else [this.part]
@@ -127,20 +129,20 @@ class Branching:
             best.offer_all(np.array(new), columns)
         return True
 
-    def _better(self, box: Box, outlook: Outlook) -> float:
+    def _better(self, box: Box, outlook: Outlook, effort: float) -> float:
         """A bound from the integer program of a box. What it finds is offered, and what is near."""
-        x, bound = self._untried(box, outlook)
+        x, bound = self._untried(box, outlook, effort)
         if x is not None and not self.best.tried(x, box.boxes.columns):
             self.best.improve(self.best.offer(x, box.boxes.columns))
         return bound
 
-    def _untried(self, box: Box, outlook: Outlook) -> tuple[IntArray | None, float]:
+    def _untried(self, box: Box, outlook: Outlook, effort: float) -> tuple[IntArray | None, float]:
         """What the integer program finds that was not tried before, and a bound on all that was not
         tried."""
         best, columns, tried = self.best, box.boxes.columns, list[IntArray]()
         step = 0.0 if best.grid is None else best.grid.unit
         while True:
-            x, bound = self.goal.better(box, outlook, best.better, tried, step)
+            x, bound = self.goal.better(box, outlook, best.better, tried, step, effort)
             if x is None or not best.tried(x, columns) or len(tried) == LEFT_OUT:
                 return x, bound
             tried.append(x)
@@ -149,7 +151,8 @@ class Branching:
         """Whether the integer program of a box can say more of it than dividing it."""
         target = self.best.better
         place = outlook.likely(box, target)
-        there = self.goal.bound_at(box.boxes.box(place, place), outlook, target)
+        boxes = box.boxes.only(outlook.useful(box, target))
+        there = self.goal.bound_at(boxes.box(place, place), outlook, target)
         return there - outlook.at.bound < READY * outlook.room(target)
 
     def _halves(self, this: _Open) -> Iterator[Part]:
@@ -166,18 +169,17 @@ class Branching:
             target = self.best.better
             low, high = outlook.narrowed(box, target)
             boxes = boxes.only(outlook.useful(box, target))
-            edge = self._edge(box, outlook, low, high)
+            place = outlook.likely(box, target)
+            edge = self._edge(boxes, outlook, low, high, place)
         for first, last in cut(low, high, edge):
             yield Part(boxes, first, last)
 
-    def _edge(self, box: Box, outlook: Outlook, low: Point, high: Point) -> Edge:
+    def _edge(self, boxes: Boxes, outlook: Outlook, low: Point, high: Point, place: Point) -> Edge:
         """The one whose width costs the bound the most."""
         found = edges(low, high) or [widest_level(low, high)]
-        target = self.best.better
-        place = outlook.likely(box, target)
 
         def without(edge: Edge) -> float:
-            slice_ = box.boxes.box(*flat(low, high, edge, place))
-            return self.goal.bound_at(slice_, outlook, target)
+            slice_ = boxes.box(*flat(low, high, edge, place))
+            return self.goal.bound_at(slice_, outlook, self.best.better)
 
         return max(found, key=without) if len(found) > 1 else found[0]

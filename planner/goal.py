@@ -70,10 +70,11 @@ class Goal(Protocol):
         target: float,
         without: Sequence[IntArray] = (),
         step: float = 0.0,
+        effort: float = math.inf,
     ) -> tuple[IntArray | None, float]:
         """About the best choice that the program of the box has below the target, int64[N], and a
         bound on all of its choices; `without` some of them. Values that differ, differ by at least
-        `step`."""
+        `step`. `effort`: branching nodes times columns, after which it ends."""
 
 
 class Priced:
@@ -116,11 +117,12 @@ class Priced:
         target: float,
         without: Sequence[IntArray] = (),
         step: float = 0.0,
+        effort: float = math.inf,
     ) -> tuple[IntArray | None, float]:
         found = box_program(box, self.price(box), outlook, target).without(without)
         gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound), STEP_SHARE * step)
         problem = lower_caps(found.problem)
-        x, bound = best_below(problem, found.at, found.reduced, target, gap, self.clock)
+        x, bound = best_below(problem, found.at, found.reduced, target, gap, self.clock, effort)
         return None if x is None else found.full(x), bound
 
     def _found(

@@ -90,6 +90,7 @@ class AnyChoice:
         target: float,
         without: Sequence[IntArray] = (),
         step: float = 0.0,
+        effort: float = math.inf,
     ) -> tuple[IntArray | None, float]:
         """That there is none is believed only if a second method agrees."""
         found = box_program(box, _free(box.fast), outlook, target).without(without)
@@ -99,7 +100,7 @@ class AnyChoice:
         at = replace(found.at, bound=found.at.bound + allowed)
         most = allowed + ROUNDING * abs(allowed)
         gap = BOX_SHARE * (most - at.bound)
-        x, bound = best_below(excess, at, found.reduced, most, gap, self.clock)
+        x, bound = best_below(excess, at, found.reduced, most, gap, self.clock, effort)
         if bound >= most:
             agreed, x = second_opinion(problem, self.clock)
             bound = math.inf if agreed else -math.inf

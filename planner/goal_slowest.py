@@ -92,12 +92,13 @@ class Slowest(Priced):
         target: float,
         without: Sequence[IntArray] = (),
         step: float = 0.0,
+        effort: float = math.inf,
     ) -> tuple[IntArray | None, float]:
         """The program of the outlook looks at one group alone. So, once for each target, the least
         time of everyone at a box's edges is tried first."""
         found = kept(box.lowest(self.price(box)), self.usable(box, target))
         if found is None or target == self._tried:
-            return super().better(box, outlook, target, without, step)
+            return super().better(box, outlook, target, without, step, effort)
         self._tried = target
         solved = self._least(found, box.round_seconds)
         x = None if solved is None else found.full(solved.solution.counts)

@@ -274,10 +274,17 @@ class Core:
 
 
 def best_below(
-    problem: Problem, at: Evaluation, reduced: FloatArray, below: float, gap: float, clock: Clock
+    problem: Problem,
+    at: Evaluation,
+    reduced: FloatArray,
+    below: float,
+    gap: float,
+    clock: Clock,
+    effort: float = math.inf,
 ) -> tuple[IntArray | None, float]:
     """About the best solution that costs less than `below`, and a bound on all of them, `below`
-    itself where there is none; it ends when the two are within `gap`, in units of cost.
+    itself where there is none; it ends when the two are within `gap`, in units of cost, or after an
+    `effort` of branching nodes times columns.
 
     `at` is the evaluation behind the reduced costs. Members of a divisible group that are divided
     are rounded; a part of one may be on any column, however large its reduced cost.
@@ -285,5 +292,6 @@ def best_below(
     matter = (reduced <= below - at.bound) | ~problem.whole
     columns = np.union1d(np.flatnonzero(matter), at.chosen)
     core = Core(Search(problem, below), columns, reduced, below - at.bound)
-    found, bound, _ = core.solve(gap / abs(below) if below else gap, clock, below=below)
+    nodes = None if effort == math.inf else 1 + int(effort / len(columns))
+    found, bound, _ = core.solve(gap / abs(below) if below else gap, clock, nodes, below)
     return found, at.bound if bound is None else min(bound, below)

@@ -66,6 +66,24 @@ def test_equals_brute_force(seed: int, prices: tuple[float, float], above: float
         assert least(problem, _chosen(x)) <= best + 2 * GAP
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), above=st.floats(-0.5, 2))
+def test_after_little_effort_the_bound_is_true(seed: int, above: float) -> None:
+    problem = divided(seed)
+    choices = itertools.product(*(range(s, s + 3) for s in (0, 3, 6)))
+    best = min(least(problem, columns) for columns in choices)
+    lagrangian = Lagrangian(problem)
+    at = lagrangian(np.zeros(2))
+    below = (best if math.isfinite(best) else 5.0) + above
+    if at.bound >= below:
+        return
+    reduced = lagrangian.reduced_costs(at)
+    x, bound = best_below(problem, at, reduced, below, GAP, endless(), effort=0)
+    assert at.bound - 1e-6 <= bound <= min(best, below) + 1e-6
+    if x is not None:
+        assert least(problem, _chosen(x)) < math.inf
+
+
 def _chosen(x: IntArray) -> tuple[int, ...]:
     return tuple(np.flatnonzero(x[:9]).tolist())
 
