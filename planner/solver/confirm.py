@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-import pulp
 
 from .clock import Clock
 from .core import Core, Search
@@ -25,9 +24,13 @@ def second_opinion(problem: Problem, clock: Clock) -> tuple[bool, IntArray | Non
     if not problem.divisible and choices(problem) <= EXHAUSTIVE_CHOICES:
         found = next((x for x in all_choices(problem) if problem.feasible(x)), None)
         return found is None, found
+    import pulp
+
+    from .core_model import integer_program
+
     columns = np.arange(problem.columns)
     core = Core(Search(problem, -math.inf), columns, np.zeros(problem.columns), math.inf)
-    model, variables = core.model(np.zeros(len(core.columns)))
+    model, variables = integer_program(core, np.zeros(len(core.columns)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # PuLP 4 will name it otherwise
         cbc = pulp.PULP_CBC_CMD(msg=False, timeLimit=clock.left(), threads=1)

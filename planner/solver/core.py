@@ -14,12 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import pulp
 
 from .clock import Clock
-from .highs import StoppableHiGHS, solution_of
 from .lagrangian import Evaluation
-from .problem import FloatArray, IntArray, Problem, Product
+from .problem import FloatArray, IntArray, Problem
 from .rounding import least
 
 PROVEN_GAP = 1e-4
@@ -30,18 +28,8 @@ bettered as far as that is cheap, by a measure that is the same on every machine
 FIRST_EXTRA = 150
 """Columns of the first core beyond one for each group."""
 GROWTH = 6
-PLAIN = {"mip_heuristic_run_rins": False, "mip_heuristic_run_rens": False}
-"""Of HiGHS, which would search for better starts than those that it gets."""
-QUICK = {
-    "mip_allow_restart": False,
-    "mip_heuristic_run_feasibility_jump": False,
-    "mip_allow_cut_separation_at_nodes": False,
-}
-"""Of HiGHS, for small programs with a good start: without what takes half of its time there."""
 ROUNDING = 1e-14
 """Of the largest total that could occur."""
-LARGEST_INTEGER = 1e6
-"""Rows of whole numbers up to this stay whole numbers in the model."""
 
 
 @dataclass(eq=False)
@@ -168,109 +156,30 @@ class Core:
         if len(self.columns) == 0:
             kept = problem.feasible(self.fixed)
             return (self.fixed, problem.value(self.fixed), True) if kept else (None, math.inf, True)
+        from .core_model import solve_model
+
         cost = problem.cost[self.columns]
         cheapest = np.minimum.reduceat(cost, self.starts)
         extra_cost = cost - np.repeat(cheapest, self.sizes)
         base = problem.value(self.fixed) + math.fsum((cheapest * self.counts).tolist())
         unit = float(extra_cost.max()) or 1.0
-        model, variables = self.model(extra_cost / unit)
         goal = abs(self.search.value if math.isfinite(self.search.value) else self.search.bound)
-        start = None if self.search.counts is None else self.search.counts[self.columns].tolist()
-        limits: dict[str, float] = {**PLAIN} if nodes is None else {**PLAIN, "mip_max_nodes": nodes}
-        if math.isfinite(below):
-            limits |= {"objective_bound": (below - base) / unit, **QUICK}
-        solver = StoppableHiGHS(
-            clock, start, gapRel=0.0, gapAbs=max(0.9 * gap * goal / unit, 1e-9), **limits
+        solved = solve_model(
+            self,
+            extra_cost / unit,
+            max(0.9 * gap * goal / unit, 1e-9),
+            clock,
+            nodes,
+            (below - base) / unit,
         )
-        model.solve(solver)
-        if model.sol_status == pulp.LpSolutionInfeasible:
+        if solved.bound == math.inf:
             return None, math.inf, True
-        bound = model.solverModel.getInfo().mip_dual_bound
-        proven = base + (bound - 1e-9) * unit if math.isfinite(bound) else None
-        ended = model.sol_status == pulp.LpSolutionOptimal
-        found = solution_of(model, variables)
-        if found is None:
+        proven = base + (solved.bound - 1e-9) * unit if solved.bound > -math.inf else None
+        if solved.counts is None:
             return None, proven, False
         counts = self.fixed.copy()
-        counts[self.columns] = found
-        return counts, proven, ended
-
-    def model(self, cost: FloatArray) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
-        model = pulp.LpProblem("core", pulp.LpMinimize)
-        whole = self.problem.whole[self.columns]
-        variables = [
-            model.add_variable(
-                f"x_{o}", 0, int(most), pulp.LpInteger if integer else pulp.LpContinuous
-            )
-            for o, most, integer in zip(self.columns.tolist(), self.most, whole, strict=True)
-        ]
-        model += pulp.LpAffineExpression(zip(variables, cost.tolist(), strict=True))
-        for start, size, count in zip(self.starts, self.sizes, self.counts, strict=True):
-            everyone = pulp.LpAffineExpression((x, 1) for x in variables[start : start + size])
-            model += everyone == int(count)
-        for r, name in enumerate(self.problem.rows):
-            weights, cap = self._row(r)
-            if weights is not None:
-                used = np.flatnonzero(weights)
-                load = pulp.LpAffineExpression((variables[o], float(weights[o])) for o in used)
-                model += (load <= cap, name)
-        for product in self.problem.products:
-            self._multiply(model, variables, product)
-        for x in self.problem.without:
-            self._leave_out(model, variables, x)
-        return model, variables
-
-    def _multiply(
-        self, model: pulp.LpProblem, variables: list[pulp.LpVariable], product: Product
-    ) -> None:
-        """A product of a share and whole numbers by its envelopes, which hold it where one member
-        or all are meant (McCormick, Mathematical Programming 10, 1976)."""
-        place, part = (
-            variables[i] for i in np.searchsorted(self.columns, [product.place, product.part])
-        )
-        here = np.flatnonzero(np.isin(self.columns, product.columns))
-        fixed, most = int(self.fixed[product.columns].sum()), part.upBound
-        members = pulp.LpAffineExpression(((variables[i], 1) for i in here), constant=fixed)
-        model += part <= members
-        model += part <= most * place
-        model += part >= members + most * place - most
-
-    def _leave_out(
-        self, model: pulp.LpProblem, variables: list[pulp.LpVariable], x: IntArray
-    ) -> None:
-        """Not all members of the open groups may be where they are in x, if they can be."""
-        whole = self.problem.whole
-        elsewhere = (self.fixed != x) & whole
-        elsewhere[self.columns] = False
-        taken = np.flatnonzero((x[self.columns] > 0) & whole[self.columns])
-        open_groups = int(whole[self.columns[self.starts]].sum())
-        if not elsewhere.any() and len(taken) == open_groups:
-            members = int(x[self.columns[taken]].sum())
-            model += pulp.LpAffineExpression((variables[i], 1) for i in taken) <= members - 1
-
-    def _row(self, r: int) -> tuple[FloatArray | None, float]:
-        """A row's weights and cap, each group's least weight taken from both; None where no choice
-        can exceed it. Whole numbers are divided by their common divisor, others by the largest."""
-        weights = self.problem.weights[r, self.columns]
-        lightest = np.minimum.reduceat(weights, self.starts)
-        fixed = np.flatnonzero(self.fixed)
-        settled = self.problem.weights[r, fixed] * self.fixed[fixed]
-        needed = math.fsum([*settled.tolist(), *(lightest * self.counts).tolist()])
-        cap = float(self.problem.limits[r]) - needed
-        weights = weights - np.repeat(lightest, self.sizes)
-        heaviest = np.maximum.reduceat(weights, self.starts)
-        if math.fsum((heaviest * self.counts).tolist()) <= cap:
-            return None, 0.0
-        largest = float(weights.max())
-        if largest == 0.0:
-            return np.zeros_like(weights), cap
-        if largest < 2**53 and (weights == np.floor(weights)).all():
-            divisor = int(np.gcd.reduce(weights.astype(np.int64)))
-            weights, cap = weights / divisor, math.floor(cap / divisor)
-            largest = float(weights.max())
-            if largest <= LARGEST_INTEGER:
-                return weights, cap
-        return weights / largest, cap / largest
+        counts[self.columns] = solved.counts
+        return counts, proven, solved.ended
 
 
 def best_below(

@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from .clock import Clock
-from .highs import LinearProgram, linear_program
 from .lagrangian import Evaluation, Lagrangian
+from .linear_program import LinearProgram, linear_program
 from .problem import FloatArray, Problem
 
 MAX_EVALUATIONS = 120
