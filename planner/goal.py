@@ -53,6 +53,9 @@ class Goal(Protocol):
         """About the best choice near one that has its own level and traffic in the program; None
         where that isn't known."""
 
+    def of_boxes(self, program: Program) -> Goal:
+        """What boxes are asked for where a choice is known."""
+
     def at_once(self, box: Box, target: float) -> Outlook | None:
         """Of the box as a whole; None: it has no choice below the target. Where the bound can be
         shown to be at least that, it is enough."""
@@ -77,7 +80,7 @@ class Goal(Protocol):
         `step`. `effort`: branching nodes times columns, after which it ends."""
 
 
-class Priced:
+class Priced(Goal):
     """A goal whose bounds are those of a cost of each column."""
 
     def __init__(self, clock: Clock) -> None:
@@ -95,6 +98,9 @@ class Priced:
 
     def grid(self, program: Program) -> Grid | None:
         return None
+
+    def of_boxes(self, program: Program) -> Goal:
+        return self
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
         found = kept(box.lowest(self.price(box)), self.usable(box, target))

@@ -10,7 +10,7 @@ import numpy as np
 
 from .boxes import Box, Price
 from .cornered import Cornered, cornered
-from .goal import BOX_SHARE, FIND_GAP
+from .goal import BOX_SHARE, FIND_GAP, Goal
 from .grid import Grid
 from .nearby import nearby
 from .outlook import Outlook
@@ -69,18 +69,29 @@ class AnyChoice:
             return None
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)
 
+    def of_boxes(self, program: Program) -> Goal:
+        return self
+
+    def usable(self, box: Box, target: float) -> BoolArray:
+        """bool[N]: the columns that are looked at."""
+        return box.in_time
+
+    def confirmed(self, problem: Problem) -> tuple[bool, IntArray | None]:
+        """Whether there is no solution where HiGHS says so; one that there is after all."""
+        return second_opinion(problem, self.clock)
+
     def at_once(self, box: Box, target: float) -> Outlook | None:
-        found = kept(box.lowest(_free(box.fast)), box.in_time)
+        found = kept(box.lowest(_free(box.fast)), self.usable(box, target))
         if found is None:
             return None
         return self._outlook(found.columns, Lagrangian(found.problem, priced=False))
 
     def cornered(self, box: Box, target: float) -> Outlook | None:
-        found = cornered(box, _free(box.fast), box.in_time)
+        found = cornered(box, _free(box.fast), self.usable(box, target))
         return None if found is None else self._outlook(found.columns, found)
 
     def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
-        found = cornered(box, _free(box.fast), box.in_time)
+        found = cornered(box, _free(box.fast), self.usable(box, target))
         return math.inf if found is None else found(outlook.at.multipliers).bound
 
     def better(
@@ -92,7 +103,7 @@ class AnyChoice:
         step: float = 0.0,
         effort: float = math.inf,
     ) -> tuple[IntArray | None, float]:
-        """That there is none is believed only if a second method agrees."""
+        """That there is none is believed only where it is confirmed."""
         found = box_program(box, _free(box.fast), outlook, target).without(without)
         problem = lower_caps(found.problem)
         excess = _priced(problem, outlook.at)
@@ -102,7 +113,7 @@ class AnyChoice:
         gap = BOX_SHARE * (most - at.bound)
         x, bound = best_below(excess, at, found.reduced, most, gap, self.clock, effort)
         if bound >= most:
-            agreed, x = second_opinion(problem, self.clock)
+            agreed, x = self.confirmed(problem)
             bound = math.inf if agreed else -math.inf
         else:
             bound = -math.inf

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from .boxes import Box, Price
-from .goal import FIND_GAP, NEAR_GAP, Priced
+from .goal import FIND_GAP, NEAR_GAP, Goal, Priced
+from .goal_any import AnyChoice
 from .nearby import nearby
 from .outlook import Outlook
 from .program import Program
@@ -17,13 +18,13 @@ from .queues import Kept, kept
 from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import infeasibility
-from .solver.problem import BoolArray, FloatArray, IntArray
+from .solver.problem import BoolArray, FloatArray, IntArray, Problem
 from .solver.slowest import Slowest as Solved
 from .solver.slowest import minimise_slowest
 from .solver.solve import Infeasible
 from .trial import Trial
 
-FASTER = (0.998, 0.98, 0.9, 0.5)
+SHARES = (0.998, 0.98, 0.9, 0.5)
 """Of the target."""
 
 
@@ -65,18 +66,21 @@ class Slowest(Priced):
         usable = program.in_time(level) & (rounds <= rounds[slowest])
         return self._found(problem, usable, NEAR_GAP, True, x)
 
+    def of_boxes(self, program: Program) -> Goal:
+        return Faster(self) if len(program.servers) == 1 else self
+
     def at_once(self, box: Box, target: float) -> Outlook | None:
-        """Where one group says little of the others, such as where it may be left out: whether all
-        of them can be that much faster than the target."""
         found = super().at_once(box, target)
-        if found is None:
-            return None
-        for share in FASTER:
-            if found.bound >= share * target:
-                break
-            if self._impossible(box, share * target):
-                return replace(found, bound=share * target)
-        return found
+        return found and replace(found, bound=max(found.bound, self.least(box, target)))
+
+    def least(self, box: Box, target: float) -> float:
+        """About the most that rows show that every choice of a box takes, up to the target."""
+        fastest = np.minimum.reduceat(box.round_seconds, box.fast.static.offsets[:-1])
+        shares = (share * target for share in SHARES)
+        return next(
+            (at for at in shares if at > fastest.max() and self._impossible(box, at)),
+            float(fastest.max()),
+        )
 
     def _impossible(self, box: Box, deadline: float) -> bool:
         """Whether prices of the rows show that no choice of the box takes less."""
@@ -126,6 +130,28 @@ class Slowest(Priced):
 
     def usable(self, box: Box, target: float) -> BoolArray:
         return box.in_time & (box.round_seconds < target)
+
+
+class Faster(AnyChoice):
+    """Any choice that is faster than the best one. At a single server this says sooner where in a
+    box there is none than the time of one group does."""
+
+    def __init__(self, slowest: Slowest) -> None:
+        super().__init__(slowest.clock)
+        self.slowest = slowest
+
+    def usable(self, box: Box, target: float) -> BoolArray:
+        return self.slowest.usable(box, target)
+
+    def confirmed(self, problem: Problem) -> tuple[bool, IntArray | None]:
+        """A choice is known, so that nobody is told that there is no plan."""
+        return True, None
+
+    def at_once(self, box: Box, target: float) -> Outlook | None:
+        found = super().at_once(box, target)
+        if found is None or found.bound >= target:
+            return found
+        return replace(found, bound=self.slowest.least(box, target))
 
 
 def _of_group(program: Program, group: int) -> Price:

@@ -77,7 +77,8 @@ class Search:
                     raise TimeoutError
                 return self._refusal()
             best.improve(best.latest)
-        Branching(self.goal, best, self.clock, self._raise).run(parts, until=lambda: False)
+        goal = self.goal.of_boxes(program)
+        Branching(goal, best, self.clock, self._raise).run(parts, until=lambda: False)
         return None
 
     def _refusal(self) -> Infeasible:
