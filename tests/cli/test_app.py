@@ -46,7 +46,7 @@ def test_help_starts_without_anything_heavy(tmp_path: Path) -> None:
 def test_planning_from_a_profile_file_needs_no_torch(folder: Path) -> None:
     out, loaded = modules_after(folder, "plan", "fleet.yaml", "--profile", "profile.json")
     assert "two-rooms" in out
-    assert "pulp" in loaded
+    assert "highspy" in loaded  # it has planned
     assert not {"'torch'", "'transformers'", "'peft'"} & set(loaded.strip("[]").split(", "))
 
 
