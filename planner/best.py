@@ -112,18 +112,17 @@ class Best:
     def improve(self, tried: Tried) -> None:
         """Choices near one, each near the one before, as long as they get better or don't keep the
         limits yet."""
-        everything = np.arange(len(tried.x))
         for _ in range(TRIES):
             aim = self.target
             x = self.seeker.near(tried.own, tried.x, tried.level)
-            if x is None or self.tried(x, everything) or self.clock.over():
+            if x is None or self.tried(x) or self.clock.over():
                 return
             tried = self.offer(x)
             if tried.keeps and not self.value < aim < math.inf:
                 return
 
-    def tried(self, x: IntArray, columns: IntArray) -> bool:
-        """Whether a choice was offered before."""
+    def tried(self, x: IntArray, columns: IntArray | None = None) -> bool:
+        """Whether a choice, of some columns where these are given, was offered before."""
         return _key(x, columns) in self._tried
 
     def margins(self, asked: FloatArray) -> FloatArray:

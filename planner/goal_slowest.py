@@ -75,19 +75,19 @@ class Slowest(Priced):
 
     def least(self, box: Box, target: float) -> float:
         """About the most that rows show that every choice of a box takes, up to the target."""
-        fastest = np.minimum.reduceat(box.round_seconds, box.fast.static.offsets[:-1])
-        shares = (share * target for share in SHARES)
-        return next(
-            (at for at in shares if at > fastest.max() and self._impossible(box, at)),
-            float(fastest.max()),
-        )
-
-    def _impossible(self, box: Box, deadline: float) -> bool:
-        """Whether prices of the rows show that no choice of the box takes less."""
-        found = kept(box.lowest(self.price(box)), self.usable(box, deadline))
+        found = kept(box.lowest(self.price(box)), box.in_time)
         if found is None:
-            return True
-        return infeasibility(Lagrangian(found.problem, priced=False), self.clock)[1] is True
+            return target
+        times = box.round_seconds[found.columns]
+        fastest = float(np.minimum.reduceat(times, found.problem.offsets[:-1]).max())
+        lagrangian = Lagrangian(found.problem, priced=False, times=times)
+        for share in SHARES:
+            sooner = float(np.nextafter(share * target, 0.0))
+            if sooner < fastest:
+                break
+            if infeasibility(lagrangian, self.clock, sooner)[1]:
+                return share * target
+        return fastest
 
     def better(
         self,

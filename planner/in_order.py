@@ -59,6 +59,8 @@ def choose(
     main = waits.index(True) if True in waits else len(objectives) - 1
     held, best, bounds = program, None, list[float]()
     for index, objective in enumerate(objectives[: main + 1]):
+        if best is not None and best.x is not None:
+            held = _held(held, index - 1, objectives[index - 1], best.x, slack)
         part = clock if index == main else clock.part(clock.left() / 2)
         goal = Slowest(part) if objective.slowest else Sum(index, part)
         search = Search(goal, held, part, on_progress)
@@ -68,7 +70,6 @@ def choose(
         best = search.best
         assert best.x is not None
         bounds.append(search.bound)
-        held = _held(held, index, objective, best.x, slack)
     assert best is not None and best.x is not None
     own = replace(best.own, static=program.static)
     choice = Choice(own, best.x, best.level, tuple(bounds))

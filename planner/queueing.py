@@ -53,6 +53,7 @@ FULL = 0.999
 NOTHING = -50.0
 """Logarithm of what adds nothing to 1, divided by 1 - FULL or not."""
 LEAST_FILLED = 1e-300
+"""In place of 0, which has no logarithm."""
 NORMAL_95 = 1.6448536269514722
 """95th percentile of the standard normal distribution."""
 

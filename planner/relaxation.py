@@ -13,6 +13,7 @@ FIRST = 1.0
 SLOWER, FASTER = 0.25, 1.2
 """The most by which this share changes at once."""
 MOST = 1.0
+"""The share never gets larger."""
 
 
 @dataclass

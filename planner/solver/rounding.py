@@ -12,6 +12,7 @@ from .problem import FloatArray, IntArray, Problem
 CANDIDATES = 8000
 MAX_MOVES = 3000
 MOST_AT_ONCE = 200
+"""Moves, while the choice is far from keeping the rows."""
 
 
 @dataclass(eq=False)
