@@ -102,7 +102,7 @@ def main() -> None:
                 none = sum(outcome == NO_PLAN for _, outcome in found)
                 open_ = sum(outcome not in (NO_PLAN, "optimal") for _, outcome in found)
                 seconds = [one for one, outcome in found if outcome != NO_PLAN]
-                last = quantiles(seconds, n=10)[-1]
+                last = quantiles(seconds, n=10, method="inclusive")[-1]
                 row = f"{model}, {objective} | {len(seconds)} | {median(seconds):.2f} | {last:.2f}"
                 print(f"| {row} | {max(seconds):.2f} | {none} | {open_} |", flush=True)
 
