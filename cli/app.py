@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..errors import INTERRUPTED, FlexpError
 from . import render
-from .commands import Commands
+from .commands import NAMES, command
 
 DEBUG_VARIABLE = "FLEXP_DEBUG"
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
@@ -27,7 +27,14 @@ class Shell(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = Commands()
+        self.commands: dict[str, Any] = dict.fromkeys(NAMES)
+        """None until it is asked for."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """None where there is none of this name."""
+        if cmd_name in self.commands and self.commands[cmd_name] is None:
+            self.commands[cmd_name] = command(cmd_name)
+        return self.commands.get(cmd_name)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run `args` and leave by SystemExit; with `standalone_mode=False` errors pass through.

@@ -15,7 +15,7 @@ from .best import Best
 from .boxes import Box, Boxes
 from .corners import Point
 from .division import Edge, above_rest, cut, edges, flat, widest_level
-from .goal import Goal
+from .goal import Asked, Goal
 from .outlook import Outlook
 from .queues import least_wait
 from .solver.clock import Clock
@@ -142,7 +142,7 @@ class Branching:
         best, columns, tried = self.best, box.boxes.columns, list[IntArray]()
         step = 0.0 if best.grid is None else best.grid.unit
         while True:
-            x, bound = self.goal.better(box, outlook, best.better, tried, step, effort)
+            x, bound = self.goal.better(box, outlook, Asked(best.better, tried, step, effort))
             if x is None or not best.tried(x, columns) or len(tried) == LEFT_OUT:
                 return x, bound
             tried.append(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,6 +34,18 @@ BOX_GAP = 2e-5
 BOX_SHARE, STEP_SHARE = 0.1, 0.9
 """Of what is left to the target, and of what values differ by: to these, or `BOX_GAP` of the value,
 a box's program is solved."""
+
+
+class Asked(NamedTuple):
+    """Of the integer program of a box."""
+
+    target: float
+    without: Sequence[IntArray] = ()
+    """Choices that are left out."""
+    step: float = 0.0
+    """Values that differ, differ by at least this."""
+    effort: float = math.inf
+    """Branching nodes times columns, after which it ends."""
 
 
 class Goal(Protocol):
@@ -66,18 +78,9 @@ class Goal(Protocol):
     def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
         """What the prices of `outlook` say of a part of its box, of the same columns: L there."""
 
-    def better(
-        self,
-        box: Box,
-        outlook: Outlook,
-        target: float,
-        without: Sequence[IntArray] = (),
-        step: float = 0.0,
-        effort: float = math.inf,
-    ) -> tuple[IntArray | None, float]:
+    def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
         """About the best choice that the program of the box has below the target, int64[N], and a
-        bound on all of its choices; `without` some of them. Values that differ, differ by at least
-        `step`. `effort`: branching nodes times columns, after which it ends."""
+        bound on all of its choices but those left out."""
 
 
 class Priced(Goal):
@@ -116,15 +119,8 @@ class Priced(Goal):
         found = cornered(box, self.price(box), self.usable(box, target))
         return math.inf if found is None else found(outlook.at.multipliers).bound
 
-    def better(
-        self,
-        box: Box,
-        outlook: Outlook,
-        target: float,
-        without: Sequence[IntArray] = (),
-        step: float = 0.0,
-        effort: float = math.inf,
-    ) -> tuple[IntArray | None, float]:
+    def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
+        target, without, step, effort = asked
         found = box_program(box, self.price(box), outlook, target).without(without)
         gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound), STEP_SHARE * step)
         problem = lower_caps(found.problem)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from .boxes import Box, Price
-from .cornered import Cornered, cornered
-from .goal import BOX_SHARE, FIND_GAP, Goal
-from .grid import Grid
+from .cornered import Cornered
+from .goal import BOX_SHARE, FIND_GAP, Asked, Priced
 from .nearby import nearby
 from .outlook import Outlook
 from .places import box_program
 from .program import Program
 from .queues import kept
-from .solver.clock import Clock
 from .solver.confirm import second_opinion
 from .solver.core import best_below
 from .solver.lagrangian import Evaluation, Lagrangian
@@ -31,22 +28,16 @@ ROUNDING = 1e-9
 """Of what a combination allows: a choice that asks just that is one."""
 
 
-class AnyChoice:
+class AnyChoice(Priced):
     """A combination of a box's rows that all choices exceed proves that it has none. Where there is
     no such combination, the one that is exceeded the most, or kept the least, is what a choice is
     asked to leave the most room in."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
 
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         return 0.0
 
     def values(self, program: Program, trial: Trial) -> FloatArray:
         return np.zeros(len(trial.filled))
-
-    def grid(self, program: Program) -> Grid | None:
-        return None
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level)
@@ -69,49 +60,27 @@ class AnyChoice:
             return None
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)
 
-    def of_boxes(self, program: Program) -> Goal:
-        return self
+    def price(self, box: Box) -> Price:
+        return _free(box.fast)
 
     def usable(self, box: Box, target: float) -> BoolArray:
-        """bool[N]: the columns that are looked at."""
         return box.in_time
 
     def confirmed(self, problem: Problem) -> tuple[bool, IntArray | None]:
         """Whether there is no solution where HiGHS says so; one that there is after all."""
         return second_opinion(problem, self.clock)
 
-    def at_once(self, box: Box, target: float) -> Outlook | None:
-        found = kept(box.lowest(_free(box.fast)), self.usable(box, target))
-        if found is None:
-            return None
-        return self._outlook(found.columns, Lagrangian(found.problem, priced=False))
-
-    def cornered(self, box: Box, target: float) -> Outlook | None:
-        found = cornered(box, _free(box.fast), self.usable(box, target))
-        return None if found is None else self._outlook(found.columns, found)
-
-    def bound_at(self, box: Box, outlook: Outlook, target: float) -> float:
-        found = cornered(box, _free(box.fast), self.usable(box, target))
-        return math.inf if found is None else found(outlook.at.multipliers).bound
-
-    def better(
-        self,
-        box: Box,
-        outlook: Outlook,
-        target: float,
-        without: Sequence[IntArray] = (),
-        step: float = 0.0,
-        effort: float = math.inf,
-    ) -> tuple[IntArray | None, float]:
+    def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
         """That there is none is believed only where it is confirmed."""
-        found = box_program(box, _free(box.fast), outlook, target).without(without)
+        program = box_program(box, self.price(box), outlook, asked.target)
+        found = program.without(asked.without)
         problem = lower_caps(found.problem)
         excess = _priced(problem, outlook.at)
         allowed = _paid(problem, outlook.at)
         at = replace(found.at, bound=found.at.bound + allowed)
         most = allowed + ROUNDING * abs(allowed)
         gap = BOX_SHARE * (most - at.bound)
-        x, bound = best_below(excess, at, found.reduced, most, gap, self.clock, effort)
+        x, bound = best_below(excess, at, found.reduced, most, gap, self.clock, asked.effort)
         if bound >= most:
             agreed, x = self.confirmed(problem)
             bound = math.inf if agreed else -math.inf
@@ -119,7 +88,9 @@ class AnyChoice:
             bound = -math.inf
         return None if x is None else found.full(x), bound
 
-    def _outlook(self, columns: IntArray, lagrangian: Lagrangian | Cornered) -> Outlook:
+    def _outlook(
+        self, columns: IntArray, lagrangian: Lagrangian | Cornered, kind: str, target: float
+    ) -> Outlook:
         at, impossible = infeasibility(lagrangian, self.clock)
         bound = math.inf if impossible else -math.inf
         return Outlook(bound, columns, lagrangian, at, 0.0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from .boxes import Box, Price
-from .goal import FIND_GAP, NEAR_GAP, Goal, Priced
+from .goal import FIND_GAP, NEAR_GAP, Asked, Goal, Priced
 from .goal_any import AnyChoice
 from .nearby import nearby
 from .outlook import Outlook
@@ -89,21 +88,13 @@ class Slowest(Priced):
                 return share * target
         return fastest
 
-    def better(
-        self,
-        box: Box,
-        outlook: Outlook,
-        target: float,
-        without: Sequence[IntArray] = (),
-        step: float = 0.0,
-        effort: float = math.inf,
-    ) -> tuple[IntArray | None, float]:
+    def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
         """The program of the outlook looks at one group alone. So, once for each target, the least
         time of everyone at a box's edges is tried first."""
-        found = kept(box.lowest(self.price(box)), self.usable(box, target))
-        if found is None or target == self._tried:
-            return super().better(box, outlook, target, without, step, effort)
-        self._tried = target
+        found = kept(box.lowest(self.price(box)), self.usable(box, asked.target))
+        if found is None or asked.target == self._tried:
+            return super().better(box, outlook, asked)
+        self._tried = asked.target
         solved = self._least(found, box.round_seconds)
         x = None if solved is None else found.full(solved.solution.counts)
         return x, outlook.bound
