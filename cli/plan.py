@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -15,9 +15,6 @@ from typer.core import TyperCommand
 from ..errors import FieldError, MissingExtraError
 from . import options, render
 from .plan_profiles import profiles_of, smaller_profiles
-
-if TYPE_CHECKING:
-    from ..planner.plan import Plan
 
 EXPLAIN = "--explain"
 FILE_SUFFIXES = (".yaml", ".yml", ".json")
@@ -206,36 +203,23 @@ def plan(
         time_limit_seconds=time_limit,
         more_profiles=lambda: smaller_profiles(profiles),
     )
-    from . import plan_diff, plan_display, plan_explain, plan_others, plan_search
+    from . import plan_output, plan_search
 
     made = plan_search.search(strategy, profiles, resolved, wanted)
-    reasons = None
+    reasons = others = None
     if explain is not None:
+        from . import plan_explain
+
         reasons = plan_explain.find(profiles, resolved, wanted, made, explain)
-    others = None
     if alternatives is not None:
+        from . import plan_others
+
         others = plan_others.find(profiles, resolved, wanted, alternatives, made)
-    _write(made, output, csv, plot)
+    plan_output.write(made, output, csv, plot)
     if as_json:
-        if earlier is not None:
-            render.print_json(plan_diff.compare(earlier, made))
-        elif others is not None:
-            plan_others.print_json(others)
-        elif reasons is not None:
-            plan_explain.print_json(reasons)
-        else:
-            render.print_json(made)
-        return
-    if earlier is None:
-        plan_display.show(made, by)
+        plan_output.print_json(made, earlier, reasons, others)
     else:
-        plan_diff.show(plan_diff.compare(earlier, made))
-    if reasons is not None:
-        plan_explain.show(reasons, made)
-    if others is not None:
-        plan_others.show(others, made)
-    text = f"\nnext: {plan_display.next_command(output)}"
-    render.console().print(text, style="bold", markup=False, soft_wrap=True)
+        plan_output.show(made, by, output, earlier, reasons, others)
 
 
 def _check_options(
@@ -260,16 +244,3 @@ def _check_options(
             f"--slack: has no effect with one objective, {objective!r}",
             "name another one after a comma, as in --objective total,energy --slack 0.05",
         )
-
-
-def _write(made: Plan, output: Path | None, csv: Path | None, plot: Path | None) -> None:
-    from .plan_display import csv_text
-    from .plan_plot import draw
-
-    picture = draw(made, plot.suffix) if plot is not None else b""
-    if output is not None:
-        render.write_output(made, output)
-    if csv is not None:
-        render.write_bytes(csv_text(made).encode(), csv)
-    if plot is not None:
-        render.write_bytes(picture, plot)

@@ -36,7 +36,7 @@ def profiles_of(
         from ..profiler.cache import cached_profile
 
         sizes = dict.fromkeys((settings.batch, *batches))
-        with render.spinner(f"profiling {model}"):
+        with render.late_spinner(f"profiling {model}"):
             return {
                 size: cached_profile(model, settings.model_copy(update={"batch": size}))
                 for size in sizes
@@ -57,7 +57,7 @@ def smaller_profiles(profiles: Mapping[int, Profile]) -> dict[int, Profile]:
     from ..profiler.cache import cached_profile
 
     found = {}
-    with render.spinner(f"profiling {first.model} at smaller batches"):
+    with render.late_spinner(f"profiling {first.model} at smaller batches"):
         for size in sizes:
             try:
                 made = cached_profile(

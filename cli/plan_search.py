@@ -17,8 +17,6 @@ from ..errors import INTERRUPTED, FlexpError
 from . import render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..planner.fleet import ResolvedFleet
     from ..planner.plan import Plan, Strategy
     from ..planner.solve import Wanted
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from ..profiler.profile import Profile
 
 SILENT_SECONDS = 2.0
-"""A search that is over by then tells nothing."""
+"""A search that is over by then tells no more than that it runs."""
 LINE_SECONDS = 5.0
 """Between two lines where stderr is no terminal."""
 FRAME_SECONDS = 0.2
@@ -91,7 +89,20 @@ class Watch:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """On a terminal one line that changes, elsewhere a line now and then."""
+        """On a terminal one line that changes, elsewhere a line now and then; nothing of what is
+        over in a moment."""
+        ended = Event()
+        teller = Thread(target=self._tell, args=(ended,), daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            teller.join()
+
+    def _tell(self, ended: Event) -> None:
+        if ended.wait(render.MOMENT_SECONDS):
+            return
         from rich.text import Text
 
         console = render.console(stderr=True)
@@ -100,20 +111,10 @@ class Watch:
                 show, every = lambda text: status.update(Text(text)), FRAME_SECONDS
             else:
                 show, every = render.note, LINE_SECONDS
-            ended = Event()
-            teller = Thread(target=self._tell, args=(show, every, ended), daemon=True)
-            teller.start()
-            try:
-                yield
-            finally:
-                ended.set()
-                teller.join()
-
-    def _tell(self, show: Callable[[str], None], every: float, ended: Event) -> None:
-        wait = SILENT_SECONDS
-        while not ended.wait(wait):
-            show(self.line(self.seconds))
-            wait = every
+            wait = SILENT_SECONDS - render.MOMENT_SECONDS
+            while not ended.wait(wait):
+                show(self.line(self.seconds))
+                wait = every
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -140,7 +140,7 @@ def profile(
 
     placement = Placement(1, top or 0, head or "device", checkpointing)
     on = find_device(device, Path(), "--device: ") if device is not None else None
-    with render.spinner(f"profiling {model}"):
+    with render.late_spinner(f"profiling {model}"):
         found = cached_profile(model, settings, verify)
     reading = _read(found, placement, on, needs_depths=bool(shaped or check or csv or plot))
     placements = profile_check.placements_to_check(found, placement, asked) if check else []

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from ..errors import FieldError, FlexpError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_WIDTH = 80
 BAR_WIDTH = 8
+MOMENT_SECONDS = 1.0
+"""What is over by then needs no spinner, nor the time to load what draws it."""
 FILE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -45,6 +48,25 @@ def spinner(text: str) -> Iterator[None]:
 
     with console(stderr=True).status(Text(text)):
         yield
+
+
+@contextmanager
+def late_spinner(text: str) -> Iterator[None]:
+    """As `spinner`, for a body that is mostly over in a moment: it shows after MOMENT_SECONDS."""
+    ended = Event()
+    shower = Thread(target=_spin_late, args=(text, ended), daemon=True)
+    shower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        shower.join()
+
+
+def _spin_late(text: str, ended: Event) -> None:
+    if not ended.wait(MOMENT_SECONDS):
+        with spinner(text):
+            ended.wait()
 
 
 def show_error(error: Exception) -> None:

@@ -66,7 +66,7 @@ def bench_for(
             )
         sizes = (first.settings.batch, batch) if batch is not None else tuple(base)
         name = model or first.model
-        with render.spinner(f"profiling {name}"):
+        with render.late_spinner(f"profiling {name}"):
             found[case.training] = {
                 size: base[size]
                 if model is None and size in base

@@ -17,7 +17,7 @@ from .fleet import ResolvedFleet
 from .plan import Plan
 from .scarce import Scarce, Stopped, scarce, stopped_at
 from .solve import Wanted, find_plan
-from .strategies import compare
+from .strategy_results import compare
 from .what_if import WhatIf
 
 GAIN_SECONDS = 10.0

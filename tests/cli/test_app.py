@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,9 +17,12 @@ from flexp.cli import schema
 from typer.testing import Result
 
 HEAVY = ("torch", "transformers", "peft", "pulp", "highspy", "pydantic", "numpy", "yaml")
+FOR_PEOPLE = ("rich", "flexp.planner.explanation", "flexp.cli.plan_display", "flexp.cli.plan_diff")
 SCRIPT = """
 import sys
+from flexp.cli import render
 from flexp.cli.app import app
+render.MOMENT_SECONDS = 600.0  # however busy the machine is
 try:
     app({words!r}, prog_name="flexp")
 except SystemExit as end:
@@ -27,9 +31,9 @@ print(sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)
 """
 
 
-def modules_after(folder: Path, *words: str) -> tuple[str, str]:
-    """What a fresh interpreter prints for the command, and which of HEAVY it then has loaded."""
-    script = SCRIPT.format(words=list(words), heavy=HEAVY)
+def modules_after(folder: Path, *words: str, heavy: tuple[str, ...] = HEAVY) -> tuple[str, str]:
+    """What a fresh interpreter prints for the command, and which of `heavy` it then has loaded."""
+    script = SCRIPT.format(words=list(words), heavy=heavy)
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -48,6 +52,15 @@ def test_planning_from_a_profile_file_needs_no_torch(folder: Path) -> None:
     assert "two-rooms" in out
     assert "highspy" in loaded  # it has planned
     assert not {"'torch'", "'transformers'", "'peft'"} & set(loaded.strip("[]").split(", "))
+
+
+def test_a_plan_as_json_loads_nothing_for_people(folder: Path) -> None:
+    words = ("plan", "fleet.yaml", "--profile", "profile.json")
+    out, loaded = modules_after(folder, *words, "--json", heavy=FOR_PEOPLE)
+    assert json.loads(out)["fleet"] == "two-rooms"
+    assert loaded == "[]"
+    _, loaded = modules_after(folder, *words, heavy=FOR_PEOPLE)
+    assert loaded == "['flexp.cli.plan_display', 'rich']"
 
 
 def test_version(typed: Callable[..., Result]) -> None:

@@ -1,9 +1,16 @@
-"""Bars, as the commands print them."""
+"""Bars, as the commands print them, and what shows that something runs."""
 
 from __future__ import annotations
 
+import io
+import time
+from contextlib import AbstractContextManager
+
 import pytest
-from flexp.cli import render
+from flexp.cli import plan_search, render
+from rich.console import Console
+
+LONG_SECONDS = 60.0
 
 
 @pytest.mark.parametrize(
@@ -43,3 +50,39 @@ def test_share_bar(share: float, width: int, bar: str) -> None:
 )
 def test_depth_bar_of_both_ends(depth: int, blocks: int, label: str, top: int, bar: str) -> None:
     assert render.depth_bar(depth, blocks, label, top) == bar
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a terminal on stderr shows."""
+    written = io.StringIO()
+    monkeypatch.setattr(
+        render, "console", lambda stderr: Console(file=written, force_terminal=True)
+    )
+    return written
+
+
+def shows(screen: io.StringIO, text: str) -> bool:
+    """Whether `text` comes up in the end."""
+    end = time.monotonic() + LONG_SECONDS
+    while text not in screen.getvalue() and time.monotonic() < end:
+        time.sleep(0.01)
+    return text in screen.getvalue()
+
+
+@pytest.mark.parametrize("shower", ["late_spinner", "telling"])
+def test_only_what_takes_longer_than_a_moment_shows(
+    shower: str, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def showing(text: str) -> AbstractContextManager[None]:
+        if shower == "telling":
+            return plan_search.Watch(text).telling()
+        return render.late_spinner(text)
+
+    monkeypatch.setattr(render, "MOMENT_SECONDS", LONG_SECONDS)
+    with showing("a quick one"):
+        pass
+    assert screen.getvalue() == ""
+    monkeypatch.setattr(render, "MOMENT_SECONDS", 0.01)
+    with showing("a slow one"):
+        assert shows(screen, "a slow one")

@@ -5,7 +5,8 @@ from flexp.errors import FieldError, InfeasibleError, PlanError
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.plan import Plan
 from flexp.planner.solve import Wanted
-from flexp.planner.strategies import compare, make_plan_by, plan_by
+from flexp.planner.strategies import make_plan_by, plan_by
+from flexp.planner.strategy_results import compare
 from flexp.profiler.profile import Profile
 
 from .conftest import depths, device, fleet, link
