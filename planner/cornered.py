@@ -19,6 +19,7 @@ of some edges by itself, which costs no more either.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,6 +128,16 @@ class Cornered:
             found[edge] = above[end == 0].min(), above[end == 1].min()
         return found
 
+    def asked(self, at: Evaluation, target: float) -> Iterator[tuple[FloatArray, float]]:
+        """λ · asked of each column, float64[n], and λ · caps, at each corner where L is below the
+        target."""
+        priced = [each.priced(at.multipliers, costs=False) for each in self._served]
+        for corner in np.flatnonzero(self._totals(at.multipliers, self._all(at)[1]) < target):
+            loads = np.empty(len(self.columns))
+            for each, table in zip(self._served, priced, strict=True):
+                loads[each.columns] = table[each.at[corner]]
+            yield loads, float(at.multipliers @ self._limits[:, corner])
+
     def _all(self, at: Evaluation) -> tuple[list[FloatArray], FloatArray, FloatArray]:
         """Priced columns, float64[J, G] the lowest of each group at each corner, and float64[J] by
         how much L is higher there."""
@@ -175,9 +186,11 @@ class _Served:
     at: IntArray
     """int64[J]: the place at each of the J corners of all servers."""
 
-    def priced(self, multipliers: FloatArray) -> FloatArray:
-        """float64[P, n]: cost + λ · asked, at the best of F corners."""
-        found = self.cost + np.tensordot(multipliers[self.rows], self.weights, 1)
+    def priced(self, multipliers: FloatArray, costs: bool = True) -> FloatArray:
+        """float64[P, n]: cost + λ · asked, or that alone, at the best of F corners."""
+        found = np.tensordot(multipliers[self.rows], self.weights, 1)
+        if costs:
+            found += self.cost
         best: FloatArray = found[self.own].min(axis=1)
         return best
 

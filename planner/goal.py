@@ -19,6 +19,7 @@ from .program import Program
 from .queues import DUAL_TOLERANCE, kept
 from .solver.clock import Clock
 from .solver.core import best_below
+from .solver.ladder import Ladder
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
@@ -35,6 +36,11 @@ BOX_SHARE, STEP_SHARE = 0.1, 0.9
 """Of what is left to the target, and of what values differ by: to these, or `BOX_GAP` of the value,
 a box's program is solved."""
 
+LADDER_EFFORT = 20_000_000
+"""Additions that the choices of a box on a grid are worth."""
+ROUNDING = 1e-9
+"""Of what the rows allow: what asks that much more counts as allowed."""
+
 
 class Asked(NamedTuple):
     """Of the integer program of a box."""
@@ -42,8 +48,8 @@ class Asked(NamedTuple):
     target: float
     without: Sequence[IntArray] = ()
     """Choices that are left out."""
-    step: float = 0.0
-    """Values that differ, differ by at least this."""
+    grid: Grid | None = None
+    """On which all values lie."""
     effort: float = math.inf
     """Branching nodes times columns, after which it ends."""
 
@@ -120,7 +126,8 @@ class Priced(Goal):
         return math.inf if found is None else found(outlook.at.multipliers).bound
 
     def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
-        target, without, step, effort = asked
+        target, without, on, effort = asked
+        step = 0.0 if on is None else on.apart
         found = box_program(box, self.price(box), outlook, target).without(without)
         gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound), STEP_SHARE * step)
         problem = lower_caps(found.problem)
@@ -191,6 +198,38 @@ class Sum(Priced):
         price = Price(program.per_second[self.objective], program.fixed[self.objective])
         problem = nearby(program, x, level, price)
         return self._found(problem, program.in_time(level), NEAR_GAP, True, x)
+
+    def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
+        """Where values lie on a grid, first what asks the least of all rows together."""
+        if asked.grid is not None and not asked.without:
+            found, bound = self._least(box, outlook, asked.target, asked.grid)
+            if found is not None or bound >= asked.target:
+                return found, bound
+        return super().better(box, outlook, asked)
+
+    def _least(
+        self, box: Box, outlook: Outlook, target: float, on: Grid
+    ) -> tuple[IntArray | None, float]:
+        """The choice of the least value that asks no more of all rows together, at their prices,
+        than they allow; a bound on all choices of the box."""
+        found, at = outlook.lagrangian, outlook.at
+        assert isinstance(found, Cornered)
+        units, most = on.units(box.fast, self.objective)[outlook.columns], on.within(target)
+        useful = np.flatnonzero(outlook.alone <= outlook.room(target))
+        ladder = Ladder(found.problem.keep(useful), units[useful], most)
+        if ladder.effort > LADDER_EFFORT:
+            return None, outlook.bound
+        first, x = most + 1, None
+        for loads, allowed in found.asked(at, target):
+            allowed += ROUNDING * abs(allowed)
+            units_there, there = ladder.least(loads[useful], allowed)
+            if units_there < first:
+                first, x = units_there, there
+        if x is None:
+            return None, target
+        full = np.zeros(len(box.fast.apart), dtype=np.int64)
+        full[outlook.columns[useful]] = x
+        return full, max(outlook.bound, on.at(first))
 
     def price(self, box: Box) -> Price:
         return box.price(self.objective)

@@ -17,7 +17,7 @@ import numpy as np
 
 from .program import Program
 from .solver.lagrangian import EPSILON
-from .solver.problem import FloatArray
+from .solver.problem import FloatArray, IntArray
 
 ROUNDING = 1e-9
 """Of the largest number: what it may be off."""
@@ -27,17 +27,36 @@ STRAY = 0.01
 """Of the unit: by how much a value may be off its line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
+    cheapest: FloatArray
+    """float64[G]: what a member of each group costs at the least."""
     least: float
     """No choice has a lower value."""
     unit: float
-    """Values are further apart than this, or within `stray` of each other."""
     stray: float
+
+    @property
+    def apart(self) -> float:
+        """Values are further apart than this, or within `stray` of each other."""
+        return self.unit - 2 * self.stray
+
+    def units(self, program: Program, objective: int) -> IntArray:
+        """int64[N]: by how many units each column costs more than the cheapest of its group."""
+        above = program.fixed[objective] - program.static.spread(self.cheapest)
+        return np.rint(above / self.unit).astype(np.int64)
+
+    def within(self, target: float) -> int:
+        """The most units of a choice that costs less than the target."""
+        return max(math.ceil((target - self.least + self.stray) / self.unit) - 1, -1)
+
+    def at(self, units: int) -> float:
+        """No choice of so many units costs less."""
+        return self.least + units * self.unit - self.stray
 
     def below(self, value: float) -> float:
         """What a choice that is better than one of this value costs less than."""
-        return value - self.unit
+        return value - self.apart
 
     def bound(self, value: float) -> float:
         """What every choice costs where none is better than one of this value."""
@@ -50,7 +69,7 @@ def grid(program: Program, objective: int) -> Grid | None:
     if program.per_second[objective].any():
         return None
     least = np.minimum.reduceat(cost, static.offsets[:-1])
-    above = cost - np.repeat(least, np.diff(static.offsets))
+    above = cost - static.spread(least)
     unit = common_unit(above)
     if unit == 0:
         return None
@@ -58,7 +77,7 @@ def grid(program: Program, objective: int) -> Grid | None:
     stray = 2 * static.members * (off + 4 * EPSILON * float(np.abs(cost).max()))
     if stray > STRAY * unit:
         return None
-    return Grid(math.fsum((least * static.counts).tolist()), unit - 2 * stray, stray)
+    return Grid(least, math.fsum((least * static.counts).tolist()), unit, stray)
 
 
 def common_unit(numbers: FloatArray) -> float:

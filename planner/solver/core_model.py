@@ -63,10 +63,13 @@ def solve_model(
 
 
 def integer_program(core: Core, cost: FloatArray) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
+    """Variables are named so that PuLP, which sorts them by name, leaves them in their order."""
     model = pulp.LpProblem("core", pulp.LpMinimize)
-    whole = core.problem.whole[core.columns]
+    whole, digits = core.problem.whole[core.columns], len(str(core.problem.columns))
     variables = [
-        model.add_variable(f"x_{o}", 0, int(most), pulp.LpInteger if integer else pulp.LpContinuous)
+        model.add_variable(
+            f"x_{o:0{digits}}", 0, int(most), pulp.LpInteger if integer else pulp.LpContinuous
+        )
         for o, most, integer in zip(core.columns.tolist(), core.most, whole, strict=True)
     ]
     model += pulp.LpAffineExpression(zip(variables, cost.tolist(), strict=True))

@@ -120,6 +120,10 @@ class Problem:
         """The group of each of the given columns."""
         return np.searchsorted(self.offsets, columns, side="right") - 1
 
+    def spread(self, of_groups: FloatArray) -> FloatArray:
+        """float64[N] from float64[G]."""
+        return np.repeat(of_groups, np.diff(self.offsets))
+
     def value(self, x: IntArray) -> float:
         """Σ cost · x, rounded once for each product and once for the sum, whatever the order."""
         used = np.flatnonzero(x)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from flexp.planner.solver.clock import endless
 from flexp.planner.solver.core import Core, Search, best_below
+from flexp.planner.solver.core_model import integer_program
 from flexp.planner.solver.lagrangian import Lagrangian
 
 from .conftest import brute_force, problem_of
@@ -36,6 +37,14 @@ def test_a_start_is_not_taken_for_the_optimum() -> None:
     assert found is not None and bound is not None and ended
     assert problem.value(found) == brute_force(problem, problem.value)
     assert math.isclose(bound, problem.value(found), abs_tol=1e-6)
+
+
+def test_variables_stay_in_the_order_of_the_columns() -> None:
+    """A start is a value for each of them."""
+    problem = problem_of([(1, [(float(o), 1.0) for o in range(12)])], [4.0])
+    core = Core(Search(problem, 0.0), np.arange(12), np.zeros(12), math.inf)
+    model, variables = integer_program(core, problem.cost)
+    assert [x.name for x in model.variables()] == [x.name for x in variables]
 
 
 def test_below_nothing() -> None:
