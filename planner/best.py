@@ -57,7 +57,7 @@ class Best:
         self.x: IntArray | None = None
         self.own, self.level = program, np.zeros(len(program.servers))
         self.value = math.inf
-        self.gap, self.grid = GAP, goal.grid(program)
+        self.gap, self.grid = GAP, goal.grid
         self.latest: Tried | None = None
         """The last choice that was found at given levels, or the best one."""
         self._tried = set[bytes]()
@@ -106,8 +106,14 @@ class Best:
         fits = (trial.filled <= 1 + CLOSE) | ~trial.settled
         self._tried.update(_key(x, columns) for x in counts)
         for i in np.argsort(value, kind="stable"):
-            if fits[i] and value[i] <= self.value + CLOSE * abs(self.value):
+            if fits[i] and value[i] <= self._worth_a_look:
                 self.offer(counts[i], columns)
+
+    @property
+    def _worth_a_look(self) -> float:
+        if self.grid is None:
+            return self.value + CLOSE * abs(self.value)
+        return self.value - self.grid.apart / 2
 
     def improve(self, tried: Tried) -> None:
         """Choices near one, each near the one before, as long as they get better or don't keep the

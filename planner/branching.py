@@ -140,8 +140,9 @@ class Branching:
         """What the integer program finds that was not tried before, and a bound on all that was not
         tried."""
         best, columns, tried = self.best, box.boxes.columns, list[IntArray]()
+        step = 0.0 if best.grid is None else best.grid.apart
         while True:
-            x, bound = self.goal.better(box, outlook, Asked(best.better, tried, best.grid, effort))
+            x, bound = self.goal.better(box, outlook, Asked(best.better, tried, step, effort))
             if x is None or not best.tried(x, columns) or len(tried) == LEFT_OUT:
                 return x, bound
             tried.append(x)

@@ -19,7 +19,6 @@ of some edges by itself, which costs no more either.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,15 +127,16 @@ class Cornered:
             found[edge] = above[end == 0].min(), above[end == 1].min()
         return found
 
-    def asked(self, at: Evaluation, target: float) -> Iterator[tuple[FloatArray, float]]:
-        """λ · asked of each column, float64[n], and λ · caps, at each corner where L is below the
-        target."""
-        priced = [each.priced(at.multipliers, costs=False) for each in self._served]
-        for corner in np.flatnonzero(self._totals(at.multipliers, self._all(at)[1]) < target):
-            loads = np.empty(len(self.columns))
-            for each, table in zip(self._served, priced, strict=True):
-                loads[each.columns] = table[each.at[corner]]
-            yield loads, float(at.multipliers @ self._limits[:, corner])
+    def open(self, at: Evaluation, target: float) -> IntArray:
+        """The corners where L is below the target."""
+        return np.flatnonzero(self._totals(at.multipliers, self._all(at)[1]) < target)
+
+    def asked(self, multipliers: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """λ · asked of each column, float64[J, n], and λ · caps, float64[J], at each corner."""
+        loads = np.empty((self._limits.shape[1], len(self.columns)))
+        for each in self._served:
+            loads[:, each.columns] = each.priced(multipliers, costs=False)[each.at]
+        return loads, multipliers @ self._limits
 
     def _all(self, at: Evaluation) -> tuple[list[FloatArray], FloatArray, FloatArray]:
         """Priced columns, float64[J, G] the lowest of each group at each corner, and float64[J] by

@@ -11,7 +11,7 @@ import numpy as np
 
 from .boxes import Box, Price
 from .cornered import Cornered, cornered
-from .grid import Grid, grid
+from .grid import Grid
 from .nearby import nearby
 from .outlook import Outlook
 from .places import box_program
@@ -19,7 +19,6 @@ from .program import Program
 from .queues import DUAL_TOLERANCE, kept
 from .solver.clock import Clock
 from .solver.core import best_below
-from .solver.ladder import Ladder
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
@@ -31,15 +30,12 @@ FIND_GAP = 3e-4
 """To which choices at given levels are looked for: what is found is about the best for others."""
 NEAR_GAP = 1e-3
 """To which the program around a choice is solved."""
+NEAR_EFFORT = 50_000
+"""Branching nodes times columns that this is worth."""
 BOX_GAP = 2e-5
 BOX_SHARE, STEP_SHARE = 0.1, 0.9
 """Of what is left to the target, and of what values differ by: to these, or `BOX_GAP` of the value,
 a box's program is solved."""
-
-LADDER_EFFORT = 20_000_000
-"""Additions that the choices of a box on a grid are worth."""
-ROUNDING = 1e-9
-"""Of what the rows allow: what asks that much more counts as allowed."""
 
 
 class Asked(NamedTuple):
@@ -48,21 +44,21 @@ class Asked(NamedTuple):
     target: float
     without: Sequence[IntArray] = ()
     """Choices that are left out."""
-    grid: Grid | None = None
-    """On which all values lie."""
+    step: float = 0.0
+    """Values that differ, differ by at least this."""
     effort: float = math.inf
     """Branching nodes times columns, after which it ends."""
 
 
 class Goal(Protocol):
+    grid: Grid | None
+    """On which all values lie, if there is one."""
+
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         """Of a choice at its own levels and traffic."""
 
     def values(self, program: Program, trial: Trial) -> FloatArray:
         """float64[M]: of each choice."""
-
-    def grid(self, program: Program) -> Grid | None:
-        """On which all values lie, if there is one."""
 
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         """About the best choice of the program at `level`, with each row's cap times its margin."""
@@ -94,6 +90,7 @@ class Priced(Goal):
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.grid: Grid | None = None
         self._known: dict[str, FloatArray] = {}
         """The best prices of the last box, for the next."""
 
@@ -104,9 +101,6 @@ class Priced(Goal):
     def usable(self, box: Box, target: float) -> BoolArray:
         """bool[N]: the columns that choices below the target may take, wherever in the box."""
         raise NotImplementedError
-
-    def grid(self, program: Program) -> Grid | None:
-        return None
 
     def of_boxes(self, program: Program) -> Goal:
         return self
@@ -126,8 +120,7 @@ class Priced(Goal):
         return math.inf if found is None else found(outlook.at.multipliers).bound
 
     def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
-        target, without, on, effort = asked
-        step = 0.0 if on is None else on.apart
+        target, without, step, effort = asked
         found = box_program(box, self.price(box), outlook, target).without(without)
         gap = max(BOX_GAP * abs(target), BOX_SHARE * (target - found.at.bound), STEP_SHARE * step)
         problem = lower_caps(found.problem)
@@ -139,7 +132,7 @@ class Priced(Goal):
         problem: Problem,
         in_time: BoolArray,
         gap: float,
-        prove: bool,
+        effort: float = math.inf,
         start: IntArray | None = None,
     ) -> IntArray | None:
         found, left, over = kept(problem, in_time), self.clock.left(), self.clock.over
@@ -147,7 +140,7 @@ class Priced(Goal):
             return None
         first = None if start is None else start[found.columns]
         try:
-            solution = minimise(found.problem, left, None, over, first, gap, prove)
+            solution = minimise(found.problem, left, None, over, first, gap, effort)
         except TimeoutError:
             return None
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)
@@ -185,51 +178,22 @@ class Sum(Priced):
         )
         return trial.sums((rate * trial.seconds + fixed) * trial.members)
 
-    def grid(self, program: Program) -> Grid | None:
-        return grid(program, self.objective)
-
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level, self.objective)
         problem = replace(problem, caps=problem.caps * margins)
-        proven = self.find_gap is not None
-        return self._found(problem, program.in_time(level), self.find_gap or FIND_GAP, proven)
+        in_time, gap = program.in_time(level), self.find_gap
+        if gap is not None:
+            return self._found(problem, in_time, gap)
+        return self._found(problem, in_time, FIND_GAP, effort=0)
 
     def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
+        problem, in_time = self.nearby(program, x, level), program.in_time(level)
+        return self._found(problem, in_time, NEAR_GAP, NEAR_EFFORT, x)
+
+    def nearby(self, program: Program, x: IntArray, level: FloatArray) -> Problem:
+        """The program around a choice."""
         price = Price(program.per_second[self.objective], program.fixed[self.objective])
-        problem = nearby(program, x, level, price)
-        return self._found(problem, program.in_time(level), NEAR_GAP, True, x)
-
-    def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
-        """Where values lie on a grid, first what asks the least of all rows together."""
-        if asked.grid is not None and not asked.without:
-            found, bound = self._least(box, outlook, asked.target, asked.grid)
-            if found is not None or bound >= asked.target:
-                return found, bound
-        return super().better(box, outlook, asked)
-
-    def _least(
-        self, box: Box, outlook: Outlook, target: float, on: Grid
-    ) -> tuple[IntArray | None, float]:
-        """The choice of the least value that asks no more of all rows together, at their prices,
-        than they allow; a bound on all choices of the box."""
-        found, at = outlook.lagrangian, outlook.at
-        assert isinstance(found, Cornered)
-        units, most = on.units(box.fast, self.objective)[outlook.columns], on.within(target)
-        useful = np.flatnonzero(outlook.alone <= outlook.room(target))
-        ladder = Ladder(found.problem.keep(useful), units[useful], most)
-        if ladder.effort > LADDER_EFFORT:
-            return None, outlook.bound
-        first, x = most + 1, None
-        for loads, allowed in found.asked(at, target):
-            allowed += ROUNDING * abs(allowed)
-            units_there, there = ladder.least(loads[useful], allowed)
-            if units_there < first:
-                first, x = units_there, there
-        if x is None:
-            return None, target
-        full = np.zeros(len(box.fast.apart), dtype=np.int64)
-        full[outlook.columns[useful]] = x
-        return full, max(outlook.bound, on.at(first))
+        return nearby(program, x, level, price)
 
     def price(self, box: Box) -> Price:
         return box.price(self.objective)

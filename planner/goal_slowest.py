@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .boxes import Box, Price
-from .goal import FIND_GAP, NEAR_GAP, Asked, Goal, Priced
+from .goal import FIND_GAP, NEAR_EFFORT, NEAR_GAP, Asked, Goal, Priced
 from .goal_any import AnyChoice
 from .nearby import nearby
 from .outlook import Outlook
@@ -63,7 +63,7 @@ class Slowest(Priced):
         price = _of_group(program, int(program.static.group_of(slowest)))
         problem = nearby(program, x, level, price)
         usable = program.in_time(level) & (rounds <= rounds[slowest])
-        return self._found(problem, usable, NEAR_GAP, True, x)
+        return self._found(problem, usable, NEAR_GAP, NEAR_EFFORT, x)
 
     def of_boxes(self, program: Program) -> Goal:
         return Faster(self) if len(program.servers) == 1 else self

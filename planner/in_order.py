@@ -9,7 +9,7 @@ import numpy as np
 
 from .best import GAP, Best
 from .cheapest_levels import cheapest_levels
-from .goal import Sum
+from .goal_on_grid import sum_goal
 from .goal_slowest import Slowest
 from .links import with_own_traffic
 from .objective import ABSENT, Objective
@@ -62,7 +62,7 @@ def choose(
         if best is not None and best.x is not None:
             held = _held(held, index - 1, objectives[index - 1], best.x, slack)
         part = clock if index == main else clock.part(clock.left() / 2)
-        goal = Slowest(part) if objective.slowest else Sum(index, part)
+        goal = Slowest(part) if objective.slowest else sum_goal(held, index, part)
         search = Search(goal, held, part, on_progress)
         refusal = _run(search, cheapest_levels(held, index, part), best, prove, gap)
         if refusal is not None:

@@ -73,7 +73,7 @@ class Search:
 
 
 def close_gap(
-    search: Search, at: Evaluation, reduced: FloatArray, gap: float, clock: Clock
+    search: Search, at: Evaluation, reduced: FloatArray, gap: float, clock: Clock, effort: float
 ) -> bool | None:
     """Solve growing cores until the gap is closed or the time is over.
 
@@ -99,18 +99,21 @@ def close_gap(
         polishing = search.closed(PROVEN_GAP)
         core = Core(search, columns, reduced, room)
         goal = gap if polishing else max(gap, PROVEN_GAP / 2)
-        found, bound, ended = core.solve(
-            goal, clock, POLISH_EFFORT // len(columns) if polishing else None
-        )
+        limit = min(effort, POLISH_EFFORT if polishing else math.inf)
+        found, bound, ended = core.solve(goal, clock, _nodes(limit, columns))
         search.offer(found)
         if bound is not None:
             search.raise_bound(min(bound, outside))
         if bound == math.inf and complete and search.counts is None:
             return False
-        if polishing and (not ended or outside == math.inf):
+        if limit < math.inf and (not ended or outside == math.inf):
             break
         extra *= GROWTH
     return _exists(search)
+
+
+def _nodes(effort: float, columns: IntArray) -> int | None:
+    return None if effort == math.inf else 1 + int(effort / len(columns))
 
 
 def _exists(search: Search) -> bool | None:
@@ -201,6 +204,6 @@ def best_below(
     matter = (reduced <= below - at.bound) | ~problem.whole
     columns = np.union1d(np.flatnonzero(matter), at.chosen)
     core = Core(Search(problem, below), columns, reduced, below - at.bound)
-    nodes = None if effort == math.inf else 1 + int(effort / len(columns))
-    found, bound, _ = core.solve(gap / abs(below) if below else gap, clock, nodes, below)
+    limit = _nodes(effort, columns)
+    found, bound, _ = core.solve(gap / abs(below) if below else gap, clock, limit, below)
     return found, at.bound if bound is None else min(bound, below)

@@ -96,10 +96,11 @@ def minimise(
     stop: Callable[[], bool] | None = None,
     start: IntArray | None = None,
     gap: float = GOAL_GAP,
-    prove: bool = True,
+    effort: float = math.inf,
 ) -> Solution | Infeasible:
-    """The solution of least Σ cost · x, proven to `gap` unless the time ends first; without
-    `prove`, what rounding and exchanges find, where that is any.
+    """The solution of least Σ cost · x, proven to `gap` unless the time ends first. An `effort`
+    limits the branching nodes times columns of integer programs, and whatever is known after the
+    first one that reaches it is enough; at 0, what rounding and exchanges find, where that is any.
 
     `start` is a solution to begin with. After `stop()` is true or Ctrl-C, the best found so far is
     returned, flagged as stopped. Raises TimeoutError where the search ended with neither a solution
@@ -110,7 +111,7 @@ def minimise(
     if on_progress is not None:
         search.on_change = lambda s: on_progress(Progress(clock.spent(), s.value, s.bound))
     search.offer(start)
-    run = _Run(search, clock, gap, prove)
+    run = _Run(search, clock, gap, effort)
     try:
         refusal = run.solve()
     except KeyboardInterrupt:
@@ -136,8 +137,8 @@ def minimise(
 
 
 class _Run:
-    def __init__(self, search: Search, clock: Clock, gap: float, prove: bool) -> None:
-        self.search, self.clock, self.gap, self.prove = search, clock, gap, prove
+    def __init__(self, search: Search, clock: Clock, gap: float, effort: float) -> None:
+        self.search, self.clock, self.gap, self.effort = search, clock, gap, effort
         self.multipliers: FloatArray = np.zeros(len(search.problem.caps))
 
     def solve(self) -> Infeasible | None:
@@ -160,7 +161,7 @@ class _Run:
                     return None
             if search.counts is not None:
                 search.offer(exchange(problem, search.counts, reduced, clock))
-                if search.closed(self.gap) or not self.prove:
+                if search.closed(self.gap) or self.effort == 0:
                     return None
         if search.counts is None:
             with clock.phase("proof"):
@@ -169,7 +170,7 @@ class _Run:
                 if refusal is not None:
                     return refusal
         with clock.phase("core"):
-            exists = close_gap(search, dual.best, reduced, self.gap, clock)
+            exists = close_gap(search, dual.best, reduced, self.gap, clock, self.effort)
         if exists is False:
             with clock.phase("confirmation"):
                 return self._confirm()

@@ -108,7 +108,7 @@ def test_boxes_equal_brute_force_where_the_link_is_nearly_full(
     assert result.status == "optimal"
 
 
-@pytest.mark.parametrize("objective", ["total", "slowest"])
+@pytest.mark.parametrize("objective", ["total", "slowest", "value"])
 @settings(max_examples=8, deadline=None)
 @given(case=random_fleets(max_clients=2), speed=st.floats(0.2, 3.0))
 def test_what_boxes_say_of_two_servers_is_true(
@@ -136,7 +136,7 @@ def test_what_boxes_say_of_two_servers_is_true(
         assert result.value <= min(values) * (1 + SAME)
 
 
-@pytest.mark.parametrize("objective", ["total", "slowest"])
+@pytest.mark.parametrize("objective", ["total", "slowest", "value"])
 @settings(max_examples=10, deadline=None)
 @given(case=random_fleets(max_clients=3), speed=st.floats(0.2, 3.0))
 def test_the_best_of_two_servers_is_found_and_proven(

@@ -65,7 +65,7 @@ def test_equals_brute_force(problem: Problem) -> None:
 @given(problems())
 def test_without_a_proof_what_is_found_and_its_bound_are_true(problem: Problem) -> None:
     best = brute_force(problem, problem.value)
-    found = minimise(problem, 20, prove=False)
+    found = minimise(problem, 20, effort=0)
     if best is None:
         assert isinstance(found, Infeasible)
         return

@@ -1,0 +1,109 @@
+"""The goal of the search for the least Σ cost · x where all values lie on a grid.
+
+Of rows that prices add up to one, and of each row alone, a ladder (planner/solver/ladder.py) says
+how little the choices of a value ask at a corner of a box. Where that is too much for every value
+below a target, the box has none that is better, whatever an integer program of all rows would
+branch on: clients that differ by whole blocks of one size have countless choices of about the same
+value.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .boxes import Box
+from .cornered import Cornered
+from .goal import Asked, Goal, Sum
+from .grid import Grid, grid
+from .outlook import Outlook
+from .program import Program
+from .queues import DUAL_TOLERANCE, Kept, kept
+from .solver.clock import Clock
+from .solver.ladder import Ladder, effort
+from .solver.lagrangian import Lagrangian
+from .solver.multipliers import maximise
+from .solver.problem import FloatArray, IntArray
+
+EFFORT = 20_000_000
+"""Additions that a ladder may take."""
+ROUNDING = 1e-9
+"""Of what rows allow: what asks that much more counts as allowed."""
+WORSE = 0.02
+"""Of a choice's own units: how much more the ones near it may cost."""
+
+
+class OnGrid(Sum):
+    def __init__(self, objective: int, clock: Clock, on: Grid) -> None:
+        super().__init__(objective, clock)
+        self.grid: Grid = on
+
+    def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
+        """The first that keeps all rows, of those on a ladder."""
+        found = kept(self.nearby(program, x, level), program.in_time(level))
+        if found is None:
+            return None
+        units = self.grid.units(program, self.objective)
+        near = self._on_ladder(found, units[found.columns], int(units @ x))
+        return super().near(program, x, level) if near is None else near
+
+    def _on_ladder(self, found: Kept, units: IntArray, known: int) -> IntArray | None:
+        problem, most = found.problem, int(known * (1 + WORSE)) + 1
+        if effort(problem, most) > EFFORT:
+            return None
+        at = maximise(Lagrangian(problem), DUAL_TOLERANCE, self.clock).best
+        prices = at.multipliers
+        ladder = Ladder(problem, units, prices @ problem.weights, most)
+        for value in range(ladder.first(float(prices @ problem.limits)), most + 1):
+            x = ladder.choice(value)
+            if problem.feasible(x):
+                return found.full(x)
+        return None
+
+    def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
+        if not asked.without:
+            x, bound = self._least(box, outlook, asked.target)
+            if x is not None or bound >= asked.target:
+                return x, bound
+        return super().better(box, outlook, asked)
+
+    def _least(self, box: Box, outlook: Outlook, target: float) -> tuple[IntArray | None, float]:
+        """A choice of the least value that rows allow somewhere in a box, and a bound on all of the
+        box's choices."""
+        lagrangian, at, most = outlook.lagrangian, outlook.at, self.grid.within(target)
+        assert isinstance(lagrangian, Cornered)
+        useful = np.flatnonzero(outlook.alone <= outlook.room(target))
+        columns, problem = outlook.columns[useful], lagrangian.problem.keep(useful)
+        if effort(problem, most) > EFFORT:
+            return None, outlook.bound
+        units = self.grid.units(box.fast, self.objective)[columns]
+        asked = [lagrangian.asked(prices) for prices in _alone(at.multipliers)]
+        first, best = most + 1, None
+        for corner in lagrangian.open(at, target):
+            there, ladder = 0, None
+            for loads, caps in asked:
+                this = Ladder(problem, units, loads[corner, useful], most)
+                enough = this.first(caps[corner] + ROUNDING * abs(caps[corner]))
+                if enough >= there:
+                    there, ladder = enough, this
+                if there > most:
+                    break
+            if there < first:
+                first, best = there, ladder
+        if best is None:
+            return None, target
+        x = np.zeros(len(box.fast.apart), dtype=np.int64)
+        x[columns] = best.choice(first)
+        return x, max(outlook.bound, self.grid.at(first))
+
+
+def _alone(prices: FloatArray) -> list[FloatArray]:
+    """Prices of rows, float64[R], then those of each row alone."""
+    priced = np.flatnonzero(prices)
+    alone = [np.where(np.arange(len(prices)) == row, prices, 0.0) for row in priced]
+    return [prices, *alone] if len(alone) > 1 else [prices]
+
+
+def sum_goal(program: Program, objective: int, clock: Clock) -> Goal:
+    """The least Σ cost · x of an objective."""
+    on = grid(program, objective)
+    return Sum(objective, clock) if on is None else OnGrid(objective, clock, on)
