@@ -38,6 +38,11 @@ class Price:
     """Of its step."""
     fixed: FloatArray
 
+    @classmethod
+    def nothing(cls, program: Program) -> Price:
+        free = np.zeros_like(program.apart)
+        return cls(free, free)
+
     def of(self, seconds: FloatArray) -> FloatArray:
         """float64[..., N]"""
         return self.per_second * seconds + self.fixed

@@ -44,7 +44,7 @@ class AnyChoice(Priced):
         return self._any(replace(problem, caps=problem.caps * margins), program.in_time(level))
 
     def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
-        return self._any(nearby(program, x, level, _free(program)), program.in_time(level))
+        return self._any(nearby(program, x, level, Price.nothing(program)), program.in_time(level))
 
     def _any(self, problem: Problem, in_time: BoolArray) -> IntArray | None:
         found = kept(problem, in_time)
@@ -61,7 +61,7 @@ class AnyChoice(Priced):
         return None if isinstance(solution, Infeasible) else found.full(solution.counts)
 
     def price(self, box: Box) -> Price:
-        return _free(box.fast)
+        return Price.nothing(box.fast)
 
     def usable(self, box: Box, target: float) -> BoolArray:
         return box.in_time
@@ -94,11 +94,6 @@ class AnyChoice(Priced):
         at, impossible = infeasibility(lagrangian, self.clock)
         bound = math.inf if impossible else -math.inf
         return Outlook(bound, columns, lagrangian, at, 0.0)
-
-
-def _free(program: Program) -> Price:
-    nothing = np.zeros_like(program.apart)
-    return Price(nothing, nothing)
 
 
 def _priced(problem: Problem, at: Evaluation) -> Problem:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .boxes import Box, Price
-from .goal import FIND_GAP, NEAR_EFFORT, NEAR_GAP, Asked, Goal, Priced
+from .goal import FIND_GAP, Asked, Goal, Priced
 from .goal_any import AnyChoice
 from .nearby import nearby
 from .outlook import Outlook
@@ -18,7 +18,6 @@ from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import infeasibility
 from .solver.problem import BoolArray, FloatArray, IntArray, Problem
-from .solver.slowest import Slowest as Solved
 from .solver.slowest import minimise_slowest
 from .solver.solve import Infeasible
 from .trial import Trial
@@ -51,19 +50,13 @@ class Slowest(Priced):
     def solve(self, program: Program, level: FloatArray, margins: FloatArray) -> IntArray | None:
         problem = program.at(level)
         found = kept(replace(problem, caps=problem.caps * margins), program.in_time(level))
-        if found is None:
-            return None
-        solved = self._least(found, program.round_seconds(level))
-        return None if solved is None else found.full(solved.solution.counts)
+        return self._least(found, program.round_seconds(level))
 
     def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
-        """The slowest group's mean time is the cost; nobody is to be slower than it is now."""
-        rounds, used = program.round_seconds(level), np.flatnonzero(x)
-        slowest = used[rounds[used].argmax()]
-        price = _of_group(program, int(program.static.group_of(slowest)))
-        problem = nearby(program, x, level, price)
-        usable = program.in_time(level) & (rounds <= rounds[slowest])
-        return self._found(problem, usable, NEAR_GAP, NEAR_EFFORT, x)
+        rounds = program.round_seconds(level)
+        problem = nearby(program, x, level, Price.nothing(program))
+        found = kept(problem, program.in_time(level) & (rounds <= rounds[x > 0].max()))
+        return self._least(found, rounds)
 
     def of_boxes(self, program: Program) -> Goal:
         return Faster(self) if len(program.servers) == 1 else self
@@ -95,11 +88,12 @@ class Slowest(Priced):
         if found is None or asked.target == self._tried:
             return super().better(box, outlook, asked)
         self._tried = asked.target
-        solved = self._least(found, box.round_seconds)
-        x = None if solved is None else found.full(solved.solution.counts)
-        return x, outlook.bound
+        return self._least(found, box.round_seconds), outlook.bound
 
-    def _least(self, found: Kept, times: FloatArray) -> Solved | None:
+    def _least(self, found: Kept | None, times: FloatArray) -> IntArray | None:
+        """The choice of the columns that are kept whose longest time is about the least."""
+        if found is None:
+            return None
         left, over = self.clock.left(), self.clock.over
         try:
             solved = minimise_slowest(
@@ -112,7 +106,7 @@ class Slowest(Priced):
             )
         except TimeoutError:
             return None
-        return None if isinstance(solved, Infeasible) else solved
+        return None if isinstance(solved, Infeasible) else found.full(solved.solution.counts)
 
     def price(self, box: Box) -> Price:
         static, times = box.fast.static, box.round_seconds
