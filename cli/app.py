@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -20,6 +21,9 @@ DEBUG_VARIABLE = "FLEXP_DEBUG"
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
 """Before a contract is imported: to look for plugins among all installed packages takes as long as
 to plan a small fleet."""
+NEW_OBJECTS = 100_000
+"""After so many Python looks for garbage in cycles. What imports make is none of it: with Python's
+own 700 a short command would spend a tenth of its time looking."""
 
 
 class Shell(TyperGroup):
@@ -98,4 +102,5 @@ def flexp(
 
 def main() -> None:
     """The console script's entry point."""
+    gc.set_threshold(NEW_OBJECTS)
     app(prog_name="flexp")
