@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ..errors import MissingFileError, SyntaxFileError
 from .field_errors import field_error
+from .loaders import Loader, TextLoader
 
 
 class Contract(BaseModel):
@@ -27,45 +28,6 @@ class Contract(BaseModel):
 C = TypeVar("C", bound=Contract)
 WrittenOne = Annotated[Literal[1], BeforeValidator(lambda value: 1 if value == "1" else value)]
 """The version of a file that is read as it is written."""
-
-
-class _OnceEach:
-    """A loader that refuses a key that stands twice in a mapping, of which YAML keeps the last."""
-
-    def get_single_node(self) -> yaml.Node | None:
-        root: yaml.Node | None = super().get_single_node()  # type: ignore[misc]
-        left = [root] if root else []
-        seen = set()  # anchored values are reached more than once
-        while left:
-            node = left.pop()
-            if id(node) in seen or isinstance(node, yaml.ScalarNode):
-                continue
-            seen.add(id(node))
-            if isinstance(node, yaml.MappingNode):
-                _check_keys(node)
-                left.extend(value for _, value in node.value)
-            else:
-                left.extend(node.value)
-        return root
-
-
-class _Loader(_OnceEach, yaml.CSafeLoader):
-    """Numbers, dates and truth values by YAML's rules."""
-
-
-class _TextLoader(_OnceEach, yaml.CBaseLoader):
-    """Every value is the text that stands there."""
-
-
-def _check_keys(mapping: yaml.MappingNode) -> None:
-    keys = set()
-    for key, _ in mapping.value:
-        if not isinstance(key, yaml.ScalarNode):
-            continue
-        if key.value in keys and key.value != "<<":
-            problem = f"key {key.value!r} stands twice in one mapping"
-            raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-        keys.add(key.value)
 
 
 def read_mapping(path: Path, *, as_written: bool = False) -> dict[str, Any]:
@@ -98,7 +60,7 @@ def _parsed(text: str, suffix: str, as_written: bool) -> object:
     if suffix == ".json":
         number = str if as_written else None
         return json.loads(text, parse_int=number, parse_float=number)
-    return yaml.load(text, Loader=_TextLoader if as_written else _Loader)  # both are safe
+    return yaml.load(text, Loader=TextLoader if as_written else Loader)  # both are safe
 
 
 def read_contract(contract: type[C], path: Path) -> C:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+import yaml
 from flexp.catalog.files import Contract, content_hash, read_mapping
 from flexp.catalog.lines import Place, file_line
 from flexp.catalog.problems import LIMIT, Problems
@@ -51,6 +52,9 @@ def test_a_key_stands_once_as_written(tmp_path: Path) -> None:
         ("a: 1\nb: 2\na: 3\n", 3),
         ("x:\n - {a: 1}\n - a: 1\n   a: 1\n", 4),
         ("a: &a {b: 1, b: 2}\n", 1),
+        ("a: 1\nc: {<<: {b: 1, b: 2}}\n", 2),
+        ("a: 1\nc: !!set {b, b}\n", 2),
+        ("a: [{b: &b {x: 1}}]\nc: {<<: *b,\n<<: *b, x: 2, x: 3}\n", 3),
     ],
 )
 def test_a_key_stands_once(tmp_path: Path, text: str, line: int) -> None:
@@ -58,6 +62,52 @@ def test_a_key_stands_once(tmp_path: Path, text: str, line: int) -> None:
     path.write_text(text)
     with pytest.raises(SyntaxFileError, match=rf"a\.yaml:{line}: .* stands twice"):
         read_mapping(path)
+
+
+@pytest.mark.parametrize("as_written", [False, True])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1\n[b, c]: 2\n", "2: .*a list or mapping can't be a key"),
+        ("a: 1\nb: &b\n  c: *b\n", "2: .*recursive"),
+        ("a: &a [1, *a]\n", "1: .*recursive"),
+        ("a: {b: 1\nc: 2\n", "2: "),
+        ("a: *b\n", "1: .*undefined alias"),
+    ],
+)
+def test_what_is_no_tree_is_told(tmp_path: Path, text: str, problem: str, as_written: bool) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(SyntaxFileError, match=rf"a\.yaml:{problem}"):
+        read_mapping(path, as_written=as_written)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: !!map [1]\n", "1: .*expected a mapping node"),
+        ("a: !!seq {b: 1}\n", "1: .*expected a sequence node"),
+        ("a: 1\nb: {<<: 1}\n", "2: .*expected a mapping or list of mappings"),
+        ("a: !!python/tuple [1]\n", "1: .*could not determine a constructor"),
+    ],
+)
+def test_tags_mean_what_they_say(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(SyntaxFileError, match=rf"a\.yaml:{problem}"):
+        read_mapping(path)
+
+
+def test_values_are_yamls_own(tmp_path: Path) -> None:
+    text = """\
+a: &a {n: 1, x: 1e-3, f: 1.5, t: yes, none: ~, day: 2024-12-01, set: !!set {p, q}}
+b: [*a, {<<: [*a, {n: 2, z: 3}], f: 2}, [], {}, !!str 7, "7", 7]
+1: {2: 3}
+"""
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    assert read_mapping(path) == yaml.load(text, Loader=yaml.SafeLoader)
+    assert read_mapping(path, as_written=True) == yaml.load(text, Loader=yaml.BaseLoader)
 
 
 def test_lines(tmp_path: Path) -> None:
