@@ -1,8 +1,9 @@
 """A choice that keeps every limit, whatever it costs, and the objectives aside.
 
-At given levels of the queues the choice that asks the least of all rows together, each as a share
-of its cap, leaves the most room for what its own levels ask. Levels are tried from the lowest that
-any choice can have upwards: a deadline leaves fewer columns the longer the queues are.
+Every choice has its own level between two neighbours of a row of levels. Where no combination of
+rows says that none has it there, the choice that asks the least of all rows together, each as a
+share of its cap, leaves the most room for what it asks at its own queues and links, which are
+emptier. If that is too much after all, a choice near it may ask less.
 """
 
 from __future__ import annotations
@@ -12,25 +13,34 @@ from dataclasses import replace
 
 import numpy as np
 
+from .boxes import Price
 from .in_order import Choice
 from .links import with_own_traffic
-from .program import Program
+from .nearby import nearby
+from .objective import ABSENT
+from .program import C5_QUEUE, Program
 from .queues import Kept, fullest_links, holds, kept, reachable, settle
 from .solver.clock import Clock
 from .solver.lagrangian import Lagrangian
-from .solver.multipliers import maximise
+from .solver.multipliers import infeasibility, maximise
 from .solver.problem import FloatArray, IntArray, Problem
 from .solver.rounding import round_to_feasible
 from .solver.solve import Infeasible, Solution, minimise
+from .solver.whole_units import lower_caps
+from .solver.within import Ceiling, with_ceilings
 
-STEP = 1.25
+STEP = 1.6
 """Factor between levels."""
 TRIES = 4
-"""At the levels and links that the choice before makes."""
+"""Of choices, each near the one before."""
+LONGER = 2.0
+"""Factor by which queues may be longer than near a choice: further away nothing is straight."""
 SMALL = 60
 """Members up to which an integer program decides what rounding could not."""
 TOLERANCE = 1e-3
 LOOSE = 0.05
+FEWER = 1 - 1e-6
+"""Of those who were absent, so many may still be: fewer by at least one."""
 
 
 def any_choice(program: Program, clock: Clock, objectives: int = 1) -> Choice:
@@ -38,31 +48,100 @@ def any_choice(program: Program, clock: Clock, objectives: int = 1) -> Choice:
     for each of `objectives`, are -inf. Raises TimeoutError where none was found, which is no proof
     that there is none."""
     best: Choice | None = None
-    for found in _search(program, clock):
-        if best is None or _absent(found) < _absent(best):
-            best = found
-        if _absent(best) == 0.0:
+    for best in _Search(program, clock).choices():
+        if not _absent(best):
             break
     if best is None:
         raise TimeoutError
-    return replace(best, bounds=(-np.inf,) * objectives)
+    own = replace(best.program, static=program.static)
+    return replace(best, program=own, bounds=(-np.inf,) * objectives)
 
 
 def _absent(choice: Choice) -> float:
     return float(choice.program.absent @ choice.x)
 
 
-def _search(program: Program, clock: Clock) -> Iterator[Choice]:
-    if _impossible(program, clock):
-        return
-    full, seen = program.at_most(fullest_links(program)), set[bytes]()
-    for level in _levels(program):
-        for start in (program, full):
-            if clock.over():
-                return
-            found = _near(start, level, clock, seen)
-            if found is not None:
+class _Search:
+    """`fast` and `slow`: steps no longer, and no shorter, than those of any choice."""
+
+    def __init__(self, program: Program, clock: Clock) -> None:
+        self.program, self.clock = program, clock
+        self.fast = program.at_least(np.zeros_like(program.link_use))
+        self.slow = program.at_most(fullest_links(program))
+        self.combination: FloatArray | None = None
+        self.seen = set[bytes]()
+
+    def choices(self) -> Iterator[Choice]:
+        """Each with fewer absent than the one before."""
+        program = self.program
+        if not self._room(np.zeros(len(program.servers)), program.most_level):
+            return
+        if _impossible(program, self.clock):
+            return
+        for below, level in _bands(program):
+            while not self.clock.over() and self._room(below, level):
+                found = self._near(below, level)
+                if found is None:
+                    break
                 yield found
+                self._hold(Ceiling(ABSENT, program.absent, FEWER * _absent(found)))
+
+    def _hold(self, ceiling: Ceiling) -> None:
+        """In place of an earlier one, if any."""
+        static = lower_caps(with_ceilings(self.program.static, [ceiling]))
+        self.fast, self.slow = (replace(one, static=static) for one in (self.fast, self.slow))
+        self.combination = None
+
+    def _room(self, below: FloatArray, level: FloatArray) -> bool:
+        """Whether a choice may have its own level between these. A combination of rows that all
+        choices exceed says that none has, and is the first that is tried the next time."""
+        share = self.fast.steps(below).share / self.program.servers.count[self.program.kind]
+        waiting = Ceiling("waiting", -share, -1.0 if below.any() else 0.0)
+        problem = with_ceilings(self.slow.at(level), [waiting])
+        found = kept(problem, self.fast.in_time(below))
+        if found is None:
+            return False
+        lagrangian = Lagrangian(found.problem, priced=False)
+        tried, impossible = infeasibility(lagrangian, self.clock, start=self.combination)
+        self.combination = tried.multipliers
+        return not impossible
+
+    def _near(self, below: FloatArray, level: FloatArray) -> Choice | None:
+        """A choice at `level` and full links, or one near such a choice. Those that don't keep the
+        limits are `seen`, and not followed again."""
+        program, problem = self.slow, self.slow.at(level)
+        in_time = self.fast.in_time(below)
+        for _ in range(TRIES):
+            found = kept(_easiest(problem, program), in_time)
+            x = None if found is None else _solve(found, self.clock)
+            if x is None or x.tobytes() in self.seen:
+                return None
+            self.seen.add(x.tobytes())
+            own = _own(program, x)
+            if _keeps(own):
+                return own
+            program, problem, in_time = own.program, _around(own), own.program.in_time(own.level)
+        return None
+
+
+def _around(choice: Choice) -> Problem:
+    """Of choices near one."""
+    program, level = choice.program, choice.level
+    nothing, steps = np.zeros_like(program.apart), program.steps(level)
+    queues = [
+        Ceiling(row.name, program.asked(row, steps.share, steps.often), LONGER * program.cap(row))
+        for row in program.rows
+        if row.label == C5_QUEUE
+    ]
+    return with_ceilings(nearby(program, choice.x, level, Price(nothing, nothing)), queues)
+
+
+def _bands(program: Program) -> list[tuple[FloatArray, FloatArray]]:
+    """Levels that are neighbours. Where clients may be absent, the highest first: the fewer are,
+    the longer the others wait."""
+    levels = list(_levels(program))
+    bands = list(zip([np.zeros_like(levels[0]), *levels], levels, strict=False))
+    return bands[::-1] if program.absent.any() else bands
 
 
 def _impossible(program: Program, clock: Clock) -> bool:
@@ -106,23 +185,6 @@ def _easiest(problem: Problem, program: Program) -> Problem:
     asked = (problem.weights / scale[:, None]).sum(axis=0)
     dearest = float(np.maximum.reduceat(asked, problem.offsets[:-1]) @ problem.counts)
     return replace(problem, cost=asked + 2 * dearest * program.absent)
-
-
-def _near(program: Program, level: FloatArray, clock: Clock, seen: set[bytes]) -> Choice | None:
-    """A choice at `level`, or at the levels and links that such choices make themselves. Those
-    that don't keep the limits are `seen`, and not followed again."""
-    for _ in range(TRIES):
-        found = kept(_easiest(program.at(level), program), program.in_time(level))
-        x = None if found is None else _solve(found, clock)
-        if x is None or x.tobytes() in seen:
-            return None
-        seen.add(x.tobytes())
-        own = _own(program, x)
-        if _keeps(own):
-            return own
-        use = (own.program.link_use + program.link_use) / 2
-        program, level = own.program.with_use(use), np.minimum(own.level, level)
-    return None
 
 
 def _solve(found: Kept, clock: Clock) -> IntArray | None:
