@@ -36,7 +36,7 @@ MOST = 1e5
 """By which a limit is relaxed to see whether it matters."""
 PRECISION = 0.003
 MOST_UTILISATION = 0.95
-MARGINS = (1.0, 1.005, 1.02, 1.1, 1.3)
+MARGINS = (1.0, 1.005, 1.02, 1.05, 1.1, 1.3)
 """Added to a change until a plan with it exists: equal servers are planned as one large one."""
 
 Oracle = Callable[[ResolvedFleet], bool]
