@@ -170,9 +170,7 @@ class _Doctor:
 
     def _shared(self, fleet: ResolvedFleet, excess: Excess) -> Diagnosis:
         oracle = self.oracle
-        found = diagnose_shared(
-            fleet, excess, oracle.seems_possible, oracle.has_plan, tuple(self.profiles)
-        )
+        found = diagnose_shared(fleet, excess, oracle.filled, oracle.has_plan, tuple(self.profiles))
         options = list(found.remedies)
         fewer = self._fewest_left_out(fleet, fleet.members // 2 if options else fleet.members)
         if fewer is not None:

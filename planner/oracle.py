@@ -1,11 +1,12 @@
 """Whether a changed fleet has a plan, soon: a choice is looked for, and its quality not proven.
 
-A yes of `has_plan` is a checked plan. `seems_possible` looks at a sample of a large fleet, on
+A yes of `has_plan` is a checked plan. `filled` looks at a sample of a large fleet, on
 servers as full as before: it says where to look, and nothing is said that rests on it alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from .fleet import ResolvedFleet
 from .objective import ABSENT, parse_objective
 from .plan import Plan
 from .program import Program
+from .queues import filled
 from .shared import leave_out
 from .solve import NoPlan, Wanted, find_plan, prepare
 from .solver.clock import Clock
@@ -42,18 +44,23 @@ class Oracle:
     def __init__(self, profiles: Mapping[int, Profile], clock: Clock) -> None:
         self.profiles, self.clock = profiles, clock
 
-    def seems_possible(self, fleet: ResolvedFleet) -> bool:
-        """Whether a choice is soon found; there is no proof in a no."""
+    def filled(self, fleet: ResolvedFleet) -> dict[str, float] | None:
+        """Share of each shared limit that a choice fills, by the name of its row, and "" for the
+        deadline; None where no choice is soon found: there is no proof in that."""
         self._in_time()
         program = self.program(fleet)
         if program is None:
-            return False
+            return None
         try:
-            any_choice(program, self.clock.part(QUICK_SECONDS))
+            choice = any_choice(program, self.clock.part(QUICK_SECONDS))
         except TimeoutError:
             self._in_time()
-            return False
-        return True
+            return None
+        own, x, level = choice.program, choice.x, choice.level
+        names = [*own.static.rows, *(row.name for row in own.rows)]
+        longest = float(own.steps(level).seconds[x > 0].max())
+        deadline = fleet.policy.step_deadline_seconds or math.inf
+        return {**dict(zip(names, filled(own, x, level), strict=True)), "": longest / deadline}
 
     def _in_time(self) -> None:
         if self.clock.over():

@@ -8,7 +8,7 @@ enough, the fewest that are enough together. Leaving out the fewest clients is t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..catalog.units import format_bit_rate, format_bytes, format_seconds
@@ -35,11 +35,14 @@ from .program import C4, C5_COMPUTE, C6_DOWN, C6_UP
 MOST = 1e5
 """By which a limit is relaxed to see whether it matters."""
 PRECISION = 0.003
+ROUNDING = 1e-9
 MOST_UTILISATION = 0.95
 MARGINS = (1.0, 1.005, 1.02, 1.05, 1.1, 1.3)
 """Added to a change until a plan with it exists: equal servers are planned as one large one."""
 
 Oracle = Callable[[ResolvedFleet], bool]
+Filled = Callable[[ResolvedFleet], Mapping[str, float] | None]
+"""Share of each limit that some choice fills, by its row; None where there seems to be none."""
 
 
 @dataclass(frozen=True)
@@ -145,24 +148,27 @@ class Shared:
 def diagnose_shared(
     fleet: ResolvedFleet,
     excess: Excess,
-    possible: Oracle,
+    filled: Filled,
     sure: Oracle,
     batches: Sequence[int],
 ) -> Shared:
-    """`possible` says whether a fleet seems to have a plan; a wrong no makes the answer larger, not
-    wrong. `sure` makes one: every remedy has passed it. `batches` are those with a profile, the
-    round's first."""
+    """A wrong no of `filled` makes the answer larger, not wrong. `sure` makes a plan: every remedy
+    has passed it. `batches` are those with a profile, the round's first."""
+
+    def possible(fleet: ResolvedFleet) -> bool:
+        return filled(fleet) is not None
+
     every = sorted(limits(fleet), key=lambda one: one.row not in excess.rows)
     enough = [one for one in every if possible(one.change(MOST).apply(fleet))]
     if enough:
-        factors = [_least(fleet, one, excess, possible) for one in enough]
+        factors = [_least_of(one, fleet, excess, filled) for one in enough]
         lines = [one.reason(factor) for one, factor in zip(enough, factors, strict=True)]
         clash = "these limits can't be kept together; any one of them with more room is enough"
         single = [
             _confirmed(fleet, [one], [factor], sure)
             for one, factor in zip(enough, factors, strict=True)
         ]
-        eased = [(c,) for c in _policies(fleet, enough, possible, batches) if sure(c.apply(fleet))]
+        eased = [(c,) for c in _policies(fleet, enough, filled, batches) if sure(c.apply(fleet))]
         return Shared(
             tuple([clash, *lines] if len(lines) > 1 else lines),
             tuple(remedy for remedy in (*single, *eased) if remedy),
@@ -176,8 +182,8 @@ def diagnose_shared(
             together = rest
     changed, factors = fleet, []
     for index, one in enumerate(together):
-        with_rest = _Others(tuple(together[index + 1 :]), possible)
-        factors.append(_least(changed, one, excess, with_rest))
+        others = _relaxed(together[index + 1 :], filled)
+        factors.append(_least_of(one, changed, excess, others))
         changed = one.change(factors[-1]).apply(changed)
     lines = [one.reason(factor) for one, factor in zip(together, factors, strict=True)]
     head = "no single limit with more room is enough, these are needed together"
@@ -185,15 +191,9 @@ def diagnose_shared(
     return Shared((head, *lines), (remedy,) if remedy else ())
 
 
-@dataclass(frozen=True)
-class _Others:
-    """The oracle of a fleet with some limits relaxed."""
-
-    relaxed: tuple[Limit, ...]
-    oracle: Oracle
-
-    def __call__(self, fleet: ResolvedFleet) -> bool:
-        return self.oracle(_all(self.relaxed, fleet))
+def _relaxed(some: Sequence[Limit], filled: Filled) -> Filled:
+    """Of a fleet with some limits relaxed."""
+    return lambda fleet: filled(_all(some, fleet))
 
 
 def _all(relaxed: Sequence[Limit], fleet: ResolvedFleet) -> ResolvedFleet:
@@ -202,23 +202,44 @@ def _all(relaxed: Sequence[Limit], fleet: ResolvedFleet) -> ResolvedFleet:
     return fleet
 
 
-def _least(fleet: ResolvedFleet, one: Limit, excess: Excess, oracle: Oracle) -> float:
-    """The least factor that is enough, to PRECISION; `excess` says where to begin."""
-    guess = excess.rows.get(one.row, 1.0) if one.row else excess.deadline
-    low, high = 1.0, max(guess, 1.0) * (1 + PRECISION)
+def _least_of(one: Limit, fleet: ResolvedFleet, excess: Excess, filled: Filled) -> float:
+    """The least factor for a limit that is enough; `excess` says where to begin."""
+    guess = max(excess.rows.get(one.row, 1.0) if one.row else excess.deadline, 1.0)
+    return _least(one.change, fleet, guess * (1 + PRECISION), MOST, (one.row,), filled) or MOST
 
-    def enough(factor: float) -> bool:
-        return oracle(one.change(factor).apply(fleet))
 
-    while high < MOST and not enough(high):
-        low, high = high, 1 + 2 * (high - 1) + 0.05
-    below = min(guess * (1 - PRECISION), high)
-    if below > low and not enough(below):
-        low = below
-    while high - low > PRECISION * high:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return min(high, MOST)
+def _least(
+    change: Callable[[float], Change],
+    fleet: ResolvedFleet,
+    guess: float,
+    most: float,
+    rows: Collection[str],
+    filled: Filled,
+) -> float | None:
+    """The least factor up to `most` that is enough, to PRECISION; None where none is. What a choice
+    leaves of the `rows` that are changed says how much less may be enough."""
+    known: dict[str, float | None] = {}
+
+    def share(factor: float) -> float | None:
+        made = change(factor)
+        if made.text not in known:
+            found = filled(made.apply(fleet))
+            known[made.text] = None if found is None else max(found[row] for row in rows)
+        return known[made.text]
+
+    low, high, step = 1.0, min(guess, most), PRECISION
+    while (taken := share(high)) is None:
+        if high >= most:
+            return None
+        low, high = high, min(1 + 2 * (high - 1) + 0.05, most)
+    while high > low * (1 + PRECISION) * (1 + ROUNDING):
+        middle = max(math.sqrt(low * high), min(high * taken, high / (1 + step)))
+        found, step = share(middle), 2 * step
+        if found is None:
+            low = middle
+        else:
+            high, taken = middle, found
+    return high
 
 
 def _confirmed(
@@ -238,41 +259,43 @@ def _confirmed(
 
 
 def _policies(
-    fleet: ResolvedFleet, enough: Sequence[Limit], oracle: Oracle, batches: Sequence[int]
+    fleet: ResolvedFleet, enough: Sequence[Limit], filled: Filled, batches: Sequence[int]
 ) -> list[Change]:
     """Rules that may be eased instead: a fuller server, a codec with fewer bytes, a smaller
     batch."""
     labels, policy, found = {one.label for one in enough}, fleet.policy, []
+
+    def fits(change: Change) -> bool:
+        return filled(change.apply(fleet)) is not None
+
     if labels & {C5_COMPUTE, C6_UP, C6_DOWN}:
-        fuller = _least_utilisation(fleet, oracle)
+        fuller = _least_utilisation(fleet, filled)
         if fuller is not None:
             found.append(fuller)
     if labels & {C6_UP, C6_DOWN} and "int8" not in policy.allowed_codecs:
         change = codec_change(policy, "int8")
-        if oracle(change.apply(fleet)):
+        if fits(change):
             found.append(change)
     if labels & {C4, C7}:
         tried = (batch_change(policy, batches[0], size) for size in sorted(batches, reverse=True))
-        fits = (change for change in tried if change and oracle(change.apply(fleet)))
-        found += [change for change in [next(fits, None)] if change]
+        found += [change for change in [next((c for c in tried if c and fits(c)), None)] if change]
     return found
 
 
-def _least_utilisation(fleet: ResolvedFleet, oracle: Oracle) -> Change | None:
-    """In whole percent."""
+def _least_utilisation(fleet: ResolvedFleet, filled: Filled) -> Change | None:
+    """In whole percent; None where there is not more to allow."""
     now = fleet.policy.server_utilisation
 
-    def change(percent: int) -> Change:
-        text = f"server_utilisation {percent / 100:g} instead of {now:g}"
-        return policy_change(text, server_utilisation=percent / 100)
+    def change(factor: float) -> Change:
+        most = math.ceil(100 * now * factor - ROUNDING) / 100
+        return policy_change(
+            f"server_utilisation {most:g} instead of {now:g}", server_utilisation=most
+        )
 
-    low, high = int(now * 100), int(MOST_UTILISATION * 100)
-    if low >= high or not oracle(change(high).apply(fleet)):
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if oracle(change(middle).apply(fleet)) else (middle, high)
-    return change(high)
+    rows = [one.row for one in limits(fleet) if one.label in (C5_COMPUTE, C6_UP, C6_DOWN)]
+    most = MOST_UTILISATION / now
+    least = _least(change, fleet, most, most, rows, filled) if most > 1 else None
+    return None if least is None else change(least)
 
 
 def leave_out(fleet: ResolvedFleet, away: Mapping[str, int]) -> Change:
