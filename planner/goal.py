@@ -67,6 +67,9 @@ class Goal(Protocol):
         """About the best choice near one that has its own level and traffic in the program; None
         where that isn't known."""
 
+    def everywhere(self, program: Program, target: float) -> float:
+        """A bound on all choices below the target, whatever their queues and links."""
+
     def of_boxes(self, program: Program) -> Goal:
         """What boxes are asked for where a choice is known."""
 
@@ -101,6 +104,9 @@ class Priced(Goal):
     def usable(self, box: Box, target: float) -> BoolArray:
         """bool[N]: the columns that choices below the target may take, wherever in the box."""
         raise NotImplementedError
+
+    def everywhere(self, program: Program, target: float) -> float:
+        return -math.inf
 
     def of_boxes(self, program: Program) -> Goal:
         return self

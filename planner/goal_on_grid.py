@@ -9,6 +9,8 @@ value.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .boxes import Box
@@ -22,12 +24,14 @@ from .solver.clock import Clock
 from .solver.ladder import Ladder, effort
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
-from .solver.problem import FloatArray, IntArray
+from .solver.problem import FloatArray, IntArray, Problem
 
 EFFORT = 20_000_000
 """Additions that a ladder may take."""
 ROUNDING = 1e-9
 """Of what rows allow: what asks that much more counts as allowed."""
+TIE = 1e-6
+"""Of what all rows are paid: what every other one is, next to one alone."""
 WORSE = 0.02
 """Of a choice's own units: how much more the ones near it may cost."""
 
@@ -50,14 +54,32 @@ class OnGrid(Sum):
         problem, most = found.problem, int(known * (1 + WORSE)) + 1
         if effort(problem, most) > EFFORT:
             return None
-        at = maximise(Lagrangian(problem), DUAL_TOLERANCE, self.clock).best
-        prices = at.multipliers
-        ladder = Ladder(problem, units, prices @ problem.weights, most)
-        for value in range(ladder.first(float(prices @ problem.limits)), most + 1):
-            x = ladder.choice(value)
-            if problem.feasible(x):
-                return found.full(x)
+        first, ladders = self._climbed(problem, units, most)
+        for value in range(first, most + 1):
+            for ladder in ladders:
+                x = ladder.choice(value)
+                if problem.feasible(x):
+                    return found.full(x)
         return None
+
+    def _climbed(self, problem: Problem, units: IntArray, most: int) -> tuple[int, list[Ladder]]:
+        """The least value that the rows of a problem allow, one more than `most` if that is more,
+        and ladders of these rows."""
+        at = maximise(Lagrangian(problem), DUAL_TOLERANCE, self.clock).best
+        first, ladders = 0, []
+        for prices in _alone(at.multipliers, problem.caps):
+            ladders.append(Ladder(problem, units, prices @ problem.weights, most))
+            first = max(first, ladders[-1].first(_allowed(float(prices @ problem.limits))))
+        return first, ladders
+
+    def everywhere(self, program: Program, target: float) -> float:
+        """From C4 alone."""
+        cost, most = program.fixed[self.objective], self.grid.within(target)
+        problem = program.problem(cost, program.static_rows)
+        if effort(problem, most) > EFFORT:
+            return -math.inf
+        first, _ = self._climbed(problem, self.grid.units(program, self.objective), most)
+        return self.grid.at(first) if first <= most else target
 
     def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
         if not asked.without:
@@ -76,13 +98,15 @@ class OnGrid(Sum):
         if effort(problem, most) > EFFORT:
             return None, outlook.bound
         units = self.grid.units(box.fast, self.objective)[columns]
-        asked = [lagrangian.asked(prices) for prices in _alone(at.multipliers)]
+        asked = [
+            lagrangian.asked(prices) for prices in _alone(at.multipliers, lagrangian.problem.caps)
+        ]
         first, best = most + 1, None
         for corner in lagrangian.open(at, target):
             there, ladder = 0, None
             for loads, caps in asked:
                 this = Ladder(problem, units, loads[corner, useful], most)
-                enough = this.first(caps[corner] + ROUNDING * abs(caps[corner]))
+                enough = this.first(_allowed(caps[corner]))
                 if enough >= there:
                     there, ladder = enough, this
                 if there > most:
@@ -96,11 +120,19 @@ class OnGrid(Sum):
         return x, max(outlook.bound, self.grid.at(first))
 
 
-def _alone(prices: FloatArray) -> list[FloatArray]:
-    """Prices of rows, float64[R], then those of each row alone."""
-    priced = np.flatnonzero(prices)
-    alone = [np.where(np.arange(len(prices)) == row, prices, 0.0) for row in priced]
-    return [prices, *alone] if len(alone) > 1 else [prices]
+def _allowed(cap: float) -> float:
+    return cap + ROUNDING * abs(cap)
+
+
+def _alone(prices: FloatArray, caps: FloatArray) -> list[FloatArray]:
+    """Prices of rows, float64[R], then those of each row alone, all others next to nothing: what
+    is the same in one row may differ in these."""
+    paid = prices * caps
+    others = np.divide(TIE * paid.sum(), caps, out=np.zeros_like(caps), where=caps > 0)
+    alone = [
+        np.where(np.arange(len(prices)) == row, prices, others) for row in np.flatnonzero(paid > 0)
+    ]
+    return [prices, *alone]
 
 
 def sum_goal(program: Program, objective: int, clock: Clock) -> Goal:

@@ -59,6 +59,11 @@ class Search:
             return None if best.x is not None else self._refusal()
         if best.latest is not None:
             best.improve(best.latest)
+        if best.x is not None:
+            target = best.better
+            self._raise(self.goal.everywhere(program, target))
+            if self.bound >= target:
+                return None
         middle = start if best.x is None else best.level
         lowest, highest = reachable(program, middle)
         empty, full = emptiest_links(program, highest), fullest_links(program)
