@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .boxes import Box, Price
-from .goal import FIND_GAP, Asked, Goal, Priced
+from .goal import FIND_GAP, NEAR_EFFORT, NEAR_GAP, Asked, Goal, Priced
 from .goal_any import AnyChoice
 from .nearby import nearby
 from .outlook import Outlook
@@ -53,10 +53,16 @@ class Slowest(Priced):
         return self._least(found, program.round_seconds(level))
 
     def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
-        rounds = program.round_seconds(level)
-        problem = nearby(program, x, level, Price.nothing(program))
-        found = kept(problem, program.in_time(level) & (rounds <= rounds[x > 0].max()))
-        return self._least(found, rounds)
+        """The least longest time, at times as they are. Where nobody can be sooner than the slowest
+        group is, this one's mean time, at queues and links that move."""
+        rounds, used = program.round_seconds(level), np.flatnonzero(x)
+        slowest, in_time = used[rounds[used].argmax()], program.in_time(level)
+        price = _of_group(program, int(program.static.group_of(slowest)))
+        problem = nearby(program, x, level, price)
+        sooner = self._least(kept(problem, in_time & (rounds < rounds[slowest])), rounds)
+        if sooner is not None:
+            return sooner
+        return self._found(problem, in_time & (rounds <= rounds[slowest]), NEAR_GAP, NEAR_EFFORT, x)
 
     def of_boxes(self, program: Program) -> Goal:
         return Faster(self) if len(program.servers) == 1 else self
