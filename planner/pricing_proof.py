@@ -36,6 +36,8 @@ from .solver.problem import BoolArray, FloatArray
 
 NEAR = 2
 """Columns of each client by which others are ruled out."""
+MOST_DIVIDED = 16
+"""Leaves: a proof that needs more is sooner done by the search over all columns."""
 SPARE = 5e-5
 """Relative: by so much the few columns are to show more than the target where they can, as all
 columns show less."""
@@ -63,7 +65,7 @@ def bound_of_all(
     leaves = _divided(few, first, pricing, clock)
     if leaves is None:
         return -math.inf
-    ties, closed = itertools.count(), math.inf
+    ties, closed, left = itertools.count(), math.inf, MOST_DIVIDED
     heap: list[tuple[float, int, Leaf, bool]] = []
 
     def add(new: Sequence[Leaf], least: float, divided: bool) -> None:
@@ -71,7 +73,7 @@ def bound_of_all(
             heapq.heappush(heap, (max(least, bound), next(ties), leaf, divided))
 
     add(leaves, -math.inf, False)
-    while heap and heap[0][0] < pricing.target and not clock.over():
+    while heap and heap[0][0] < pricing.target and left and not clock.over():
         bound, _, leaf, divided = heapq.heappop(heap)
         before, leaf = leaf, _of_few(few, leaf, pricing, clock)
         if leaf is not before:
@@ -81,6 +83,7 @@ def bound_of_all(
             bound = max(bound, better)
         halves = list(leaf.halves(few)) if bound < pricing.target else []
         if halves:
+            left -= 1
             add(halves, bound, True)
         else:
             closed = min(closed, bound)
