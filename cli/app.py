@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -103,4 +104,5 @@ def flexp(
 def main() -> None:
     """The console script's entry point."""
     gc.set_threshold(NEW_OBJECTS)
+    atexit.register(gc.freeze)  # whose garbage is not looked for either, when the process ends
     app(prog_name="flexp")

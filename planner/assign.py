@@ -36,7 +36,8 @@ def runs(program: Program, x: IntArray, counts: IntArray, order: Sequence[int]) 
     entries = np.argsort(program.origin.group, kind="stable")
     used = np.flatnonzero(x)
     entry_ends, column_ends = np.cumsum(counts[entries]), np.cumsum(x[used])
-    ends = np.union1d(entry_ends, column_ends)
+    ends = np.sort(np.concatenate([entry_ends, column_ends]))
+    ends = ends[np.diff(ends, prepend=0) > 0]
     starts = np.concatenate([[0], ends[:-1]])
     at = np.searchsorted(entry_ends, starts, side="right")
     first = starts - (entry_ends - counts[entries])[at] + 1

@@ -75,7 +75,7 @@ class Task:
 
     def without(self, stuck: IntArray) -> Task:
         """The same without some lines of `clients`, which take no part."""
-        rest = np.setdiff1d(np.arange(len(self.order)), stuck)
+        rest = np.delete(np.arange(len(self.order)), stuck)
         return replace(
             self,
             clients=self.clients.take(rest),

@@ -3,11 +3,14 @@ its loops let others run."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Part = TypeVar("Part")
 Found = TypeVar("Found")
@@ -19,12 +22,19 @@ AHEAD = 2
 
 
 def in_threads(function: Callable[[Part], Found], parts: Iterable[Part]) -> Iterator[Found]:
-    """`function` of each part, in the order of the parts."""
+    """`function` of each part, in the order of the parts. A single part needs no thread."""
+    parts = iter(parts)
+    ahead = list(itertools.islice(parts, 2))
+    if len(ahead) < 2:
+        yield from map(function, ahead)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
     threads = min(os.cpu_count() or 1, MOST_THREADS)
     begun: deque[Future[Found]] = deque()
     with ThreadPoolExecutor(threads, "planner") as pool:
         try:
-            for part in parts:
+            for part in itertools.chain(ahead, parts):
                 begun.append(pool.submit(function, part))
                 if len(begun) > AHEAD * threads:
                     yield begun.popleft().result()

@@ -24,6 +24,12 @@ def test_results_come_in_the_order_of_the_parts() -> None:
     assert list(in_threads(late, range(20))) == [part**2 for part in range(20)]
 
 
+def test_a_single_part_runs_in_the_callers_thread() -> None:
+    assert list(in_threads(lambda _: threading.get_ident(), [0])) == [threading.get_ident()]
+    assert threading.get_ident() not in list(in_threads(lambda _: threading.get_ident(), [0, 1]))
+    assert list(in_threads(lambda part: part, [])) == []
+
+
 def test_parts_run_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=10)
     assert len(list(in_threads(lambda _: together.wait(), range(9)))) == 9
