@@ -8,15 +8,13 @@ about how far they are from enough; `planner/shared.py` confirms it by solving a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pulp
 
 from .program import C5_QUEUE, Program
 from .queues import settle
-from .solver.highs import QuietHiGHS
-from .solver.problem import FloatArray, IntArray
+from .solver.linear_program import linear_program
+from .solver.problem import FloatArray
 
 GROUPS = 100
 """Of a larger program a sample stands for all, on servers as full as before."""
@@ -46,29 +44,24 @@ def least_excess(program: Program) -> Excess:
     return Excess(rows, 1 + float(taken.max(initial=0.0)))
 
 
-def _solve(program: Program, level: FloatArray) -> tuple[Any, dict[str, float], FloatArray]:
+def _solve(program: Program, level: FloatArray) -> tuple[FloatArray, dict[str, float], FloatArray]:
     problem, seconds = program.at(level), program.steps(level).seconds
     deadline = program.policy.step_deadline_seconds
     overrun = np.maximum(0.0, seconds / deadline - 1) if deadline else np.zeros_like(seconds)
-    model = pulp.LpProblem("elastic", pulp.LpMinimize)
-    members = np.repeat(problem.counts, np.diff(problem.offsets))
-    x = [model.add_variable(f"x_{o}", 0, int(most)) for o, most in enumerate(members)]
     limited = [r for r, name in enumerate(problem.rows) if not name.startswith(C5_QUEUE)]
-    excess = {r: model.add_variable(f"e_{r}", 0) for r in limited}
-    prices = zip(x, (overrun / problem.members).tolist(), strict=True)
-    model += pulp.LpAffineExpression([*prices, *((e, 1.0) for e in excess.values())])
-    for g, count in enumerate(problem.counts.tolist()):
-        mine = x[problem.offsets[g] : problem.offsets[g + 1]]
-        model += pulp.LpAffineExpression((one, 1) for one in mine) == count
-    for r, e in excess.items():
-        scale = float(np.abs(problem.caps[r])) or 1.0
-        weights = problem.weights[r] / scale
-        used = np.flatnonzero(weights)
-        load = [(x[o], float(weights[o])) for o in used]
-        model += pulp.LpAffineExpression([*load, (e, -1.0)]) <= float(problem.caps[r] / scale)
-    model.solve(QuietHiGHS())
-    taken: IntArray | FloatArray = np.array([one.varValue or 0.0 for one in x])
-    found = {
-        problem.rows[r]: 1 + e.varValue for r, e in excess.items() if (e.varValue or 0) > SMALL
-    }
-    return taken, found, overrun
+    columns, prices = problem.columns, np.ones(len(limited))
+    with linear_program(-np.concatenate([overrun / problem.members, prices])) as model:
+        for g, count in enumerate(problem.counts.tolist()):
+            members = np.zeros(columns + len(limited))
+            members[problem.offsets[g] : problem.offsets[g + 1]] = 1.0
+            model.add(members, count, count)
+        for i, r in enumerate(limited):
+            scale = float(np.abs(problem.caps[r])) or 1.0
+            excess = np.eye(1, len(limited), i)[0]
+            load = np.concatenate([problem.weights[r] / scale, -excess])
+            model.add(load, -np.inf, float(problem.caps[r] / scale))
+        found = model.solve()
+    assert found is not None
+    over = {problem.rows[r]: 1 + float(e) for r, e in zip(limited, found[columns:], strict=True)}
+    rows = {name: share for name, share in over.items() if share > 1 + SMALL}
+    return found[:columns], rows, overrun

@@ -40,7 +40,9 @@ def kept(problem: Problem, in_time: BoolArray) -> Kept | None:
     return Kept(problem.keep(columns), columns, problem.columns)
 
 
-def settle(program: Program, x: IntArray, near: FloatArray | None = None) -> FloatArray:
+def settle(
+    program: Program, x: IntArray | FloatArray, near: FloatArray | None = None
+) -> FloatArray:
     """float64[K]: the level at each machine where the members stand as x says; found sooner if it
     is close to `near`."""
     levels = []
