@@ -57,6 +57,11 @@ def any_choice(program: Program, clock: Clock, objectives: int = 1) -> Choice:
     return replace(best, program=own, bounds=(-np.inf,) * objectives)
 
 
+def impossible(program: Program, clock: Clock) -> bool:
+    """Whether one combination of rows proves at once that there is no choice."""
+    return not _Search(program, clock).room(np.zeros(len(program.servers)), program.most_level)
+
+
 def _absent(choice: Choice) -> float:
     return float(choice.program.absent @ choice.x)
 
@@ -74,12 +79,10 @@ class _Search:
     def choices(self) -> Iterator[Choice]:
         """Each with fewer absent than the one before."""
         program = self.program
-        if not self._room(np.zeros(len(program.servers)), program.most_level):
-            return
-        if _impossible(program, self.clock):
+        if impossible(program, self.clock) or _too_much(program, self.clock):
             return
         for below, level in _bands(program):
-            while not self.clock.over() and self._room(below, level):
+            while not self.clock.over() and self.room(below, level):
                 found = self._near(below, level)
                 if found is None:
                     break
@@ -92,7 +95,7 @@ class _Search:
         self.fast, self.slow = (replace(one, static=static) for one in (self.fast, self.slow))
         self.combination = None
 
-    def _room(self, below: FloatArray, level: FloatArray) -> bool:
+    def room(self, below: FloatArray, level: FloatArray) -> bool:
         """Whether a choice may have its own level between these. A combination of rows that all
         choices exceed says that none has, and is the first that is tried the next time."""
         share = self.fast.steps(below).share / self.program.servers.count[self.program.kind]
@@ -144,7 +147,7 @@ def _bands(program: Program) -> list[tuple[FloatArray, FloatArray]]:
     return bands[::-1] if program.absent.any() else bands
 
 
-def _impossible(program: Program, clock: Clock) -> bool:
+def _too_much(program: Program, clock: Clock) -> bool:
     """Whether the rows that don't depend on queues are too much already."""
     static = _easiest(program.static, program)
     if static.members <= SMALL:

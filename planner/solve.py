@@ -15,7 +15,7 @@ from ..catalog.files import content_hash
 from ..errors import FlexpError
 from ..profiler.costs import server_backbone_bytes
 from ..profiler.profile import Profile
-from .any_choice import any_choice
+from .any_choice import any_choice, impossible
 from .assign import Run, on_machines, runs
 from .best import GAP
 from .build import Builder
@@ -234,6 +234,8 @@ def _first_that_fits(
             choice = choose_by_pricing(builder, short, wanted.on_progress, prove)
         if choice is None:
             program = builder.build(away)
+            if impossible(program, part):
+                return Infeasible(None, "search", part.seconds)
             gap = GAP / 4 if several else GAP
             choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove, gap)
         if isinstance(choice, Infeasible):
