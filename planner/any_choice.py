@@ -48,7 +48,7 @@ def any_choice(program: Program, clock: Clock, objectives: int = 1) -> Choice:
     for each of `objectives`, are -inf. Raises TimeoutError where none was found, which is no proof
     that there is none."""
     best: Choice | None = None
-    for best in _Search(program, clock).choices():
+    for best in Search(program, clock).choices():
         if not _absent(best):
             break
     if best is None:
@@ -59,14 +59,14 @@ def any_choice(program: Program, clock: Clock, objectives: int = 1) -> Choice:
 
 def impossible(program: Program, clock: Clock) -> bool:
     """Whether one combination of rows proves at once that there is no choice."""
-    return not _Search(program, clock).room(np.zeros(len(program.servers)), program.most_level)
+    return not Search(program, clock).room(np.zeros(len(program.servers)), program.most_level)
 
 
 def _absent(choice: Choice) -> float:
     return float(choice.program.absent @ choice.x)
 
 
-class _Search:
+class Search:
     """`fast` and `slow`: steps no longer, and no shorter, than those of any choice."""
 
     def __init__(self, program: Program, clock: Clock) -> None:
@@ -81,7 +81,7 @@ class _Search:
         program = self.program
         if impossible(program, self.clock) or _too_much(program, self.clock):
             return
-        for below, level in _bands(program):
+        for below, level in bands(program):
             while not self.clock.over() and self.room(below, level):
                 found = self._near(below, level)
                 if found is None:
@@ -139,7 +139,7 @@ def _around(choice: Choice) -> Problem:
     return with_ceilings(nearby(program, choice.x, level, Price(nothing, nothing)), queues)
 
 
-def _bands(program: Program) -> list[tuple[FloatArray, FloatArray]]:
+def bands(program: Program) -> list[tuple[FloatArray, FloatArray]]:
     """Levels that are neighbours. Where clients may be absent, the highest first: the fewer are,
     the longer the others wait."""
     levels = list(_levels(program))
