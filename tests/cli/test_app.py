@@ -29,6 +29,18 @@ except SystemExit as end:
     assert not end.code, end.code
 print(sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)
 """
+COUNT = """
+import gc, sys
+from flexp.cli.app import main
+found = []
+gc.callbacks.append(lambda phase, info: found.append(info))
+sys.argv = ["flexp", "plan", "fleet.yaml", "--profile", "profile.json", "--json"]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print(len(found), file=sys.stderr)
+"""
 
 
 def modules_after(folder: Path, *words: str, heavy: tuple[str, ...] = HEAVY) -> tuple[str, str]:
@@ -61,6 +73,12 @@ def test_a_plan_as_json_loads_nothing_for_people(folder: Path) -> None:
     assert loaded == "[]"
     _, loaded = modules_after(folder, *words, heavy=FOR_PEOPLE)
     assert loaded == "['flexp.cli.plan_display', 'rich']"
+
+
+def test_a_short_command_looks_for_no_garbage(folder: Path) -> None:
+    command = [sys.executable, "-c", COUNT]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stderr == "0\n"
 
 
 def test_version(typed: Callable[..., Result]) -> None:
