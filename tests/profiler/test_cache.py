@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,20 @@ def test_what_is_computed_anew(
     monkeypatch.setattr(cache, "version", lambda package: "0.0")
     cached_profile(str(folder), SETTINGS)
     assert len(computed) == len(kept(folder)) == 5
+
+
+def test_versions_are_importlibs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, file in (("dist", "METADATA"), ("egg", "PKG-INFO")):
+        folder = tmp_path / f"{kind}_made-1.5.{kind}-info"
+        folder.mkdir()
+        text = f"Metadata-Version: 2.1\nName: {kind}-made\nVersion: 1.5+cpu\n\nVersion: 2\n"
+        (folder / file).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert (cache.version("dist-made"), cache.version("egg-made")) == ("1.5+cpu", "1.5+cpu")
+    for package in ("torch", "transformers", "peft"):
+        assert cache.version(package) == metadata.version(package)
+    with pytest.raises(metadata.PackageNotFoundError):
+        cache.version("no-such-package")
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"{}", b'{"a":\t1}', b"[1]"])
