@@ -70,7 +70,7 @@ class Goal(Protocol):
     def everywhere(self, program: Program, target: float) -> float:
         """A bound on all choices below the target, whatever their queues and links."""
 
-    def of_boxes(self, program: Program) -> Goal:
+    def of_boxes(self) -> Goal:
         """What boxes are asked for where a choice is known."""
 
     def at_once(self, box: Box, target: float) -> Outlook | None:
@@ -108,7 +108,7 @@ class Priced(Goal):
     def everywhere(self, program: Program, target: float) -> float:
         return -math.inf
 
-    def of_boxes(self, program: Program) -> Goal:
+    def of_boxes(self) -> Goal:
         return self
 
     def at_once(self, box: Box, target: float) -> Outlook | None:

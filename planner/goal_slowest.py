@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from .boxes import Box, Price
-from .goal import FIND_GAP, NEAR_EFFORT, NEAR_GAP, Asked, Goal, Priced
+from .goal import FIND_GAP, NEAR_EFFORT, NEAR_GAP, Goal, Priced
 from .goal_any import AnyChoice
 from .nearby import nearby
 from .outlook import Outlook
@@ -27,17 +26,12 @@ SHARES = (0.998, 0.98, 0.9, 0.5)
 
 
 class Slowest(Priced):
-    """The least time in which the slowest client gets through its round.
-
-    Below a target, nobody takes a column that takes as long at a box's low edge. Among the others
-    the bound is that on the mean time of one group: the one that can't be faster than any other.
-    `find_gap` is as that of `Sum`.
-    """
+    """The least time in which the slowest client gets through its round. `find_gap` is as that of
+    `Sum`; boxes are asked by `Faster`."""
 
     def __init__(self, clock: Clock, find_gap: float | None = None) -> None:
         super().__init__(clock)
         self.find_gap = find_gap
-        self._tried = math.nan
 
     def value(self, program: Program, x: IntArray, level: FloatArray) -> float:
         return float(program.round_seconds(level)[x > 0].max())
@@ -64,37 +58,8 @@ class Slowest(Priced):
             return sooner
         return self._found(problem, in_time & (rounds <= rounds[slowest]), NEAR_GAP, NEAR_EFFORT, x)
 
-    def of_boxes(self, program: Program) -> Goal:
-        return Faster(self) if len(program.servers) == 1 else self
-
-    def at_once(self, box: Box, target: float) -> Outlook | None:
-        found = super().at_once(box, target)
-        return found and replace(found, bound=max(found.bound, self.least(box, target)))
-
-    def least(self, box: Box, target: float) -> float:
-        """About the most that rows show that every choice of a box takes, up to the target."""
-        found = kept(box.lowest(self.price(box)), box.in_time)
-        if found is None:
-            return target
-        times = box.round_seconds[found.columns]
-        fastest = float(np.minimum.reduceat(times, found.problem.offsets[:-1]).max())
-        lagrangian = Lagrangian(found.problem, priced=False, times=times)
-        for share in SHARES:
-            sooner = float(np.nextafter(share * target, 0.0))
-            if sooner < fastest:
-                break
-            if infeasibility(lagrangian, self.clock, sooner)[1]:
-                return share * target
-        return fastest
-
-    def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
-        """The program of the outlook looks at one group alone. So, once for each target, the least
-        time of everyone at a box's edges is tried first."""
-        found = kept(box.lowest(self.price(box)), self.usable(box, asked.target))
-        if found is None or asked.target == self._tried:
-            return super().better(box, outlook, asked)
-        self._tried = asked.target
-        return self._least(found, box.round_seconds), outlook.bound
+    def of_boxes(self) -> Goal:
+        return Faster(self.clock)
 
     def _least(self, found: Kept | None, times: FloatArray) -> IntArray | None:
         """The choice of the columns that are kept whose longest time is about the least."""
@@ -114,25 +79,13 @@ class Slowest(Priced):
             return None
         return None if isinstance(solved, Infeasible) else found.full(solved.solution.counts)
 
-    def price(self, box: Box) -> Price:
-        static, times = box.fast.static, box.round_seconds
-        fastest = np.minimum.reduceat(times, static.offsets[:-1])
-        return _of_group(box.fast, int(fastest.argmax()))
+
+class Faster(AnyChoice):
+    """Any choice that is faster than the best one: nobody takes a column that takes as long at the
+    low edge of a box."""
 
     def usable(self, box: Box, target: float) -> BoolArray:
         return box.in_time & (box.round_seconds < target)
-
-
-class Faster(AnyChoice):
-    """Any choice that is faster than the best one. At a single server this says sooner where in a
-    box there is none than the time of one group does."""
-
-    def __init__(self, slowest: Slowest) -> None:
-        super().__init__(slowest.clock)
-        self.slowest = slowest
-
-    def usable(self, box: Box, target: float) -> BoolArray:
-        return self.slowest.usable(box, target)
 
     def confirmed(self, problem: Problem) -> tuple[bool, IntArray | None]:
         """A choice is known, so that nobody is told that there is no plan."""
@@ -142,7 +95,23 @@ class Faster(AnyChoice):
         found = super().at_once(box, target)
         if found is None or found.bound >= target:
             return found
-        return replace(found, bound=self.slowest.least(box, target))
+        return replace(found, bound=self.least(box, target))
+
+    def least(self, box: Box, target: float) -> float:
+        """About the most that rows show that every choice of a box takes, up to the target."""
+        found = kept(box.lowest(self.price(box)), box.in_time)
+        if found is None:
+            return target
+        times = box.round_seconds[found.columns]
+        fastest = float(np.minimum.reduceat(times, found.problem.offsets[:-1]).max())
+        lagrangian = Lagrangian(found.problem, priced=False, times=times)
+        for share in SHARES:
+            sooner = float(np.nextafter(share * target, 0.0))
+            if sooner < fastest:
+                break
+            if infeasibility(lagrangian, self.clock, sooner)[1]:
+                return share * target
+        return fastest
 
 
 def _of_group(program: Program, group: int) -> Price:

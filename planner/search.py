@@ -82,7 +82,7 @@ class Search:
                     raise TimeoutError
                 return self._refusal()
             best.improve(best.latest)
-        goal = self.goal.of_boxes(program)
+        goal = self.goal.of_boxes()
         Branching(goal, best, self.clock, self._raise).run(parts, until=lambda: False)
         return None
 
