@@ -21,11 +21,12 @@ from .objective import ABSENT
 from .program import C5_QUEUE, Program
 from .queues import Kept, fullest_links, holds, kept, reachable, settle
 from .solver.clock import Clock
+from .solver.core import best_below
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import infeasibility, maximise
 from .solver.problem import FloatArray, IntArray, Problem
 from .solver.rounding import round_to_feasible
-from .solver.solve import Infeasible, Solution, minimise
+from .solver.solve import Infeasible, minimise
 from .solver.whole_units import lower_caps
 from .solver.within import Ceiling, with_ceilings
 
@@ -39,6 +40,9 @@ SMALL = 60
 """Members up to which an integer program decides what rounding could not."""
 TOLERANCE = 1e-3
 LOOSE = 0.05
+EFFORT, CLOSE = 50_000, 2.0
+"""Branching nodes times columns that it may take; members that together cost, on the mean, as much
+as a solution may cost above the bound."""
 FEWER = 1 - 1e-6
 """Of those who were absent, so many may still be: fewer by at least one."""
 
@@ -203,11 +207,10 @@ def _solve(found: Kept, clock: Clock) -> IntArray | None:
             return found.full(x)
     if problem.members > SMALL:
         return None
-    try:
-        solution = minimise(problem, clock.left(), stop=clock.over, gap=LOOSE)
-    except TimeoutError:
-        return None
-    return found.full(solution.counts) if isinstance(solution, Solution) else None
+    bound = dual.best.bound
+    gap = CLOSE * abs(bound) / problem.members
+    x, _ = best_below(problem, dual.best, reduced, bound + gap, gap, clock, EFFORT)
+    return None if x is None else found.full(x)
 
 
 def _own(program: Program, x: IntArray) -> Choice:
