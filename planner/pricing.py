@@ -19,6 +19,7 @@ from .build import Builder
 from .cheapest_levels import cheapest_levels
 from .goal import Goal, Sum
 from .goal_slowest import Slowest
+from .grid import grid
 from .in_order import Choice
 from .links import with_own_traffic
 from .options import Options, cheapest
@@ -91,10 +92,17 @@ def _bound(
         return bound_of_all(builder, few, best.level, fullest, kind(best.target), clock)
 
     found = bound()
-    if found == -math.inf and not clock.over():
+    if found == -math.inf and not clock.over() and not _coarse(few, best):
         search.prove(best.level)
         found = bound()
     return found
+
+
+def _coarse(few: Program, best: Best) -> bool:
+    """Whether better choices differ by more than the gap: then bounds from prices, which divide
+    members, seldom reach the target, and the search over all columns knows the values there are."""
+    on = grid(few, 0)
+    return on is not None and best.value - best.target < on.apart
 
 
 def _without_bound(on_progress: OnProgress | None) -> OnProgress | None:

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from flexp.planner.pricing_goal import OfSlowest, OfSum
 from flexp.planner.pricing_leaf import Leaf
 from flexp.planner.pricing_proof import bound_of_all, may_matter
 from flexp.planner.queues import fullest_links
+from flexp.planner.search import Search
 from flexp.planner.solve import prepare
 from flexp.planner.solver.clock import Clock
 from flexp.planner.solver.core import PROVEN_GAP
@@ -95,6 +97,19 @@ def test_equals_the_search_over_all_columns(
     for value, choice in zip(values, (priced, whole), strict=True):
         assert value - choice.bounds[0] <= PROVEN_GAP * value
         assert choice.bounds[0] <= min(values) * (1 + 1e-9)
+
+
+def test_values_far_apart_are_left_to_the_search_over_all_columns(profile: Profile) -> None:
+    """A search over the few would end at the same choice, and prove as little."""
+    builder = builder_of(profile, many(250, 12.0, GIGABITS), "value")
+    clock = Clock(120)
+    with mock.patch.object(Search, "prove", side_effect=AssertionError):
+        assert choose_by_pricing(builder, clock) is None
+    whole = choose(builder.build(), builder.objectives, 0.0, clock)
+    assert isinstance(whole, Choice)
+    (bound,) = whole.bounds
+    value = Sum(0, clock).value(whole.program, whole.x, whole.level)
+    assert value - bound <= PROVEN_GAP * value
 
 
 @pytest.mark.parametrize("objective", ["total", "slowest"])
