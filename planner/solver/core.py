@@ -202,7 +202,8 @@ def best_below(
     are rounded; a part of one may be on any column, however large its reduced cost.
     """
     matter = (reduced <= below - at.bound) | ~problem.whole
-    columns = np.union1d(np.flatnonzero(matter), at.chosen)
+    matter[at.chosen] = True
+    columns = np.flatnonzero(matter)
     core = Core(Search(problem, below), columns, reduced, below - at.bound)
     limit = _nodes(effort, columns)
     found, bound, _ = core.solve(gap / abs(below) if below else gap, clock, limit, below)
