@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,9 @@ from .plan_profiles import profiles_of, smaller_profiles
 
 EXPLAIN = "--explain"
 FILE_SUFFIXES = (".yaml", ".yml", ".json")
+MATRIX_THREADS = "OPENBLAS_NUM_THREADS"
+"""Of numpy, which reads this when it is imported: to start more of them takes longer than all that
+the planner multiplies."""
 
 
 class Command(TyperCommand):
@@ -173,6 +177,7 @@ def plan(
     Every device's memory, budgets and deadline are kept, and the servers' as well. Ctrl-C ends the
     search with the best plan found.
     """
+    os.environ.setdefault(MATRIX_THREADS, "1")
     _check_options(output, csv, plot, slack, time_limit, objective)
     if as_json and sum(one is not None for one in (diff, alternatives, explain)) > 1:
         raise FieldError(
