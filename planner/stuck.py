@@ -95,6 +95,7 @@ class Stuck:
         self.backbone = server_backbone_bytes(
             first, self.policy.server_side, heads=self.policy.labels_may_leave
         )
+        self._known: dict[tuple[str, ...], tuple[_Lack, ...]] = {}
 
     def reason(self, group: Group) -> str:
         """What the client needs for the variant that lacks least, what it has, and whether a
@@ -130,25 +131,30 @@ class Stuck:
     def remedies(self, group: Group, patience: float = 1.0) -> tuple[tuple[Change, ...], ...]:
         """Single changes that are each enough; else the fewest that are enough together. A deadline
         is `patience` times what the client takes alone."""
-        lacks = [
-            option
-            for lack in self._lacks(group.one, self.wide)
-            for option in self._with_fewer_steps(lack, group.one)
-        ]
-        fewest = min(len(lack.amounts) for lack in lacks)
-        found = [lack for lack in lacks if len(lack.amounts) == fewest]
-        by_kinds: dict[frozenset[str], list[_Lack]] = {}
-        for lack in found:
-            by_kinds.setdefault(lack.kinds, []).append(lack)
-        ranked = sorted(by_kinds, key=lambda kinds: sorted(map(KINDS.index, kinds)))
         return tuple(
             tuple(
-                self._change(kind, best, group, patience)
-                for kind in KINDS
-                if kind in (best := min(by_kinds[kinds], key=_size)).amounts
+                self._change(kind, lack, group, patience) for kind in KINDS if kind in lack.amounts
             )
-            for kinds in ranked
+            for lack in self._least(group)
         )
+
+    def _least(self, group: Group) -> tuple[_Lack, ...]:
+        """What is lacking where the fewest changes are needed: for each set of their kinds the
+        least. Found once for each group."""
+        if group.names not in self._known:
+            lacks = [
+                option
+                for lack in self._lacks(group.one, self.wide)
+                for option in self._with_fewer_steps(lack, group.one)
+            ]
+            fewest = min(len(lack.amounts) for lack in lacks)
+            by_kinds: dict[frozenset[str], list[_Lack]] = {}
+            for lack in lacks:
+                if len(lack.amounts) == fewest:
+                    by_kinds.setdefault(lack.kinds, []).append(lack)
+            ranked = sorted(by_kinds, key=lambda kinds: sorted(map(KINDS.index, kinds)))
+            self._known[group.names] = tuple(min(by_kinds[kinds], key=_size) for kinds in ranked)
+        return self._known[group.names]
 
     def _lacks(self, client: ResolvedClient, menu: Menu) -> Iterator[_Lack]:
         for variant, demand in zip(menu.variants, menu.demands, strict=True):
