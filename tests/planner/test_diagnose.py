@@ -257,7 +257,10 @@ SHARED: dict[str, tuple[ResolvedFleet, tuple[str, ...], tuple[str, ...]]] = {
     "two equal servers": (
         several(fleet(clients(6), (RACK, WIDE)), ("rack", 2, device(gflops=900, usable_mib=520))),
         ("memory of rack (C4_server_memory): 6 clients need at least 530 MiB each; each has 520",),
-        ("530 MiB of memory on rack each instead of 520 MiB",),
+        (
+            "530 MiB of memory on rack each instead of 520 MiB",
+            "leaving out 2 of 6 clients: c4 and c5",
+        ),
     ),
     "two kinds of servers": (
         several(
