@@ -60,7 +60,8 @@ class _At:
     bound: float
     """inf where no choice can have the levels."""
     waiting: FloatArray
-    """float64[K]: the prices of the servers' queues."""
+    """float64[K]: the prices of the servers' queues. Where no choice can make the levels, those of
+    having to, in the combination of rows that shows it; 1 where it is for a deadline."""
     prices: FloatArray | None
 
 
@@ -77,16 +78,16 @@ class _Bounds:
     def __call__(self, level: FloatArray, start: FloatArray | None = None) -> _At:
         """`start`: prices that may be about the best."""
         program = self.program
-        problem, nothing = program.at(level, self.objective), np.zeros(len(level))
+        problem = program.at(level, self.objective)
         queues = [problem.rows.index(r.name) for r in program.rows if r.label == C5_QUEUE]
         problem = _reached(problem, queues) if self.filled else problem
         found = kept(problem, program.in_time(level))
         if found is None:
-            return _At(math.inf, nothing, start)
+            return _At(math.inf, np.full(len(level), float(self.filled)), start)
         dual = maximise(Lagrangian(found.problem), DUAL_TOLERANCE, self.clock, start=start)
-        if dual.infeasible:
-            return _At(math.inf, nothing, start)
         prices = dual.best.multipliers
+        if dual.infeasible:
+            return _At(math.inf, self.filled * prices[-len(queues) :], start)
         return _At(dual.best.bound, prices[queues], prices)
 
 
@@ -131,10 +132,11 @@ def _possible(made: _Bounds, level: FloatArray) -> FloatArray | None:
     """The highest levels up to these that choices can make; None where none are found."""
     for steps in range(FAR):
         tried = level / STEP**steps
-        if made(tried).bound < math.inf:
+        at = made(tried)
+        if at.bound < math.inf:
             return tried
-        if made.clock.over():
-            break
+        if made.clock.over() or not at.waiting.any():
+            break  # or it isn't for want of those who wait: at lower levels more is asked for
     return None
 
 
