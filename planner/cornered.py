@@ -129,14 +129,18 @@ class Cornered:
 
     def open(self, at: Evaluation, target: float) -> IntArray:
         """The corners where L is below the target."""
-        return np.flatnonzero(self._totals(at.multipliers, self._all(at)[1]) < target)
+        low = self._all(at)[1]
+        totals = self._totals(at.multipliers, low) - self._rounding(at.multipliers, low)
+        return np.flatnonzero(totals < target)
 
-    def asked(self, multipliers: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """λ · asked of each column, float64[J, n], and λ · caps, float64[J], at each corner."""
+    def asked(
+        self, multipliers: FloatArray, some: IntArray | slice = slice(None)
+    ) -> tuple[FloatArray, FloatArray]:
+        """λ · asked of each column, float64[J, n], and λ · caps, float64[J], at some corners."""
         loads = np.empty((self._limits.shape[1], len(self.columns)))
         for each in self._served:
             loads[:, each.columns] = each.priced(multipliers, costs=False)[each.at]
-        return loads, multipliers @ self._limits
+        return loads[some], (multipliers @ self._limits)[some]
 
     def _all(self, at: Evaluation) -> tuple[list[FloatArray], FloatArray, FloatArray]:
         """Priced columns, float64[J, G] the lowest of each group at each corner, and float64[J] by

@@ -10,6 +10,7 @@ value.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,6 +36,10 @@ TIE = 1e-6
 WORSE = 0.02
 """Of a choice's own units: how much more the ones near it may cost."""
 
+Asking = tuple[FloatArray, FloatArray]
+"""What columns ask of all rows together at each corner of a box, float64[J, n], and what is allowed
+there, float64[J]."""
+
 
 class OnGrid(Sum):
     def __init__(self, objective: int, clock: Clock, on: Grid) -> None:
@@ -54,7 +59,7 @@ class OnGrid(Sum):
         problem, most = found.problem, int(known * (1 + WORSE)) + 1
         if effort(problem, most) > EFFORT:
             return None
-        first, ladders = self._climbed(problem, units, most)
+        first, ladders = climbed(problem, units, most, self._asked(problem))
         for value in range(first, most + 1):
             for ladder in ladders:
                 x = ladder.choice(value)
@@ -62,24 +67,21 @@ class OnGrid(Sum):
                     return found.full(x)
         return None
 
-    def _climbed(self, problem: Problem, units: IntArray, most: int) -> tuple[int, list[Ladder]]:
-        """The least value that the rows of a problem allow, one more than `most` if that is more,
-        and ladders of these rows."""
-        at = maximise(Lagrangian(problem), DUAL_TOLERANCE, self.clock).best
-        first, ladders = 0, []
-        for prices in _alone(at.multipliers, problem.caps):
-            ladders.append(Ladder(problem, units, prices @ problem.weights, most))
-            first = max(first, ladders[-1].first(_allowed(float(prices @ problem.limits))))
-        return first, ladders
-
     def everywhere(self, program: Program, target: float) -> float:
         """From C4 alone."""
         cost, most = program.fixed[self.objective], self.grid.within(target)
         problem = program.problem(cost, program.static_rows)
         if effort(problem, most) > EFFORT:
             return -math.inf
-        first, _ = self._climbed(problem, self.grid.units(program, self.objective), most)
+        units = self.grid.units(program, self.objective)
+        first, _ = climbed(problem, units, most, self._asked(problem))
         return self.grid.at(first) if first <= most else target
+
+    def _asked(self, problem: Problem) -> list[Asking]:
+        """Of a problem that is the same everywhere."""
+        prices = maximise(Lagrangian(problem), DUAL_TOLERANCE, self.clock).best.multipliers
+        each = _with_alone(prices, problem.caps)
+        return [((one @ problem.weights)[None], (one @ problem.limits)[None]) for one in each]
 
     def better(self, box: Box, outlook: Outlook, asked: Asked) -> tuple[IntArray | None, float]:
         if not asked.without:
@@ -98,33 +100,43 @@ class OnGrid(Sum):
         if effort(problem, most) > EFFORT:
             return None, outlook.bound
         units = self.grid.units(box.fast, self.objective)[columns]
-        asked = [
-            lagrangian.asked(prices) for prices in _alone(at.multipliers, lagrangian.problem.caps)
-        ]
-        first, best = most + 1, None
-        for corner in lagrangian.open(at, target):
-            there, ladder = 0, None
-            for loads, caps in asked:
-                this = Ladder(problem, units, loads[corner, useful], most)
-                enough = this.first(_allowed(caps[corner]))
-                if enough >= there:
-                    there, ladder = enough, this
-                if there > most:
-                    break
-            if there < first:
-                first, best = there, ladder
-        if best is None:
+        prices, *alone = _with_alone(at.multipliers, lagrangian.problem.caps)
+        asked = [lagrangian.asked(prices, lagrangian.open(at, target))]
+        asked += [lagrangian.asked(one) for one in alone]
+        some = [(loads[:, useful], caps) for loads, caps in asked]
+        first, ladders = climbed(problem, units, most, some)
+        if first > most:
             return None, target
         x = np.zeros(len(box.fast.apart), dtype=np.int64)
-        x[columns] = best.choice(first)
+        x[columns] = ladders[-1].choice(first)
         return x, max(outlook.bound, self.grid.at(first))
 
 
-def _allowed(cap: float) -> float:
-    return cap + ROUNDING * abs(cap)
+def climbed(
+    problem: Problem, units: IntArray, most: int, asked: Sequence[Asking]
+) -> tuple[int, list[Ladder]]:
+    """The least value that rows allow, one more than `most` if that is more, and ladders of what is
+    asked, the last one of a choice of that value. A place between corners is allowed no more than
+    at one of them by the same prices; different prices say nothing of a place together."""
+    first, ladders = 0, list[Ladder]()
+    for loads, caps in asked:
+        there, lowest = most + 1, None
+        for load, cap in zip(loads, caps.tolist(), strict=True):
+            ladder = Ladder(problem, units, load, most)
+            enough = ladder.first(cap + ROUNDING * abs(cap))
+            if lowest is None or enough < there:
+                there, lowest = enough, ladder
+            if ladders and there < first:
+                break
+        if lowest is not None:
+            ladders.insert(len(ladders) if there >= first else 0, lowest)
+        first = max(first, there)
+        if first > most:
+            break
+    return first, ladders
 
 
-def _alone(prices: FloatArray, caps: FloatArray) -> list[FloatArray]:
+def _with_alone(prices: FloatArray, caps: FloatArray) -> list[FloatArray]:
     """Prices of rows, float64[R], then those of each row alone, all others next to nothing: what
     is the same in one row may differ in these."""
     paid = prices * caps

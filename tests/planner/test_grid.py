@@ -9,17 +9,20 @@ from unittest import mock
 import numpy as np
 import pytest
 from flexp.planner import branching, goal_on_grid, search
+from flexp.planner.goal_on_grid import climbed
 from flexp.planner.grid import Grid, common_unit, grid
 from flexp.planner.objective import parse_objective
 from flexp.planner.program import Program
 from flexp.planner.resolve import ResolvedFleet
 from flexp.planner.solve import NoPlan, Wanted, find_plan, prepare
+from flexp.planner.solver.problem import Problem
 from flexp.planner.value import DEFAULT_CURVE
 from flexp.profiler.profile import Profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .conftest import device, fleet, link, minilm, random_fleets
+from .solver.conftest import every_choice, problem_of, problems
 
 NOISE = 1e-13
 
@@ -89,6 +92,37 @@ def test_what_better_choices_cost() -> None:
     assert found.within(2.9) == 1
     assert found.within(2.5 - 2e-9) == found.within(2.4) == 0
     assert found.within(1.9) == -1
+
+
+def test_no_place_is_ruled_out_by_one_row_at_one_corner_and_another_at_the_other() -> None:
+    """In the middle the only choice asks 1 of each row, which both allow."""
+    problem = problem_of([(1, [(0.0, 0.0, 0.0)])], [1.0, 1.0])
+    caps, nothing = np.array([1.0, 1.0]), np.array([0])
+    first_row, second_row = np.array([[2.0], [0.0]]), np.array([[0.0], [2.0]])
+    each = [(first_row, caps), (second_row, caps)]
+    assert climbed(problem, nothing, 5, each)[0] == 0
+    together = (first_row + second_row, 2 * caps)
+    assert climbed(problem, nothing, 5, [together, *each])[0] == 0
+    assert climbed(problem, nothing, 5, [together, (first_row + 2.0, caps)])[0] == 6
+
+
+@settings(max_examples=100, deadline=None)
+@given(problem=problems(), seed=st.integers(0, 2**32 - 1), share=st.floats(0, 1))
+def test_what_is_climbed_is_true_of_all_places(problem: Problem, seed: int, share: float) -> None:
+    """What is asked lies between what is asked at two corners; so does what is allowed."""
+    random, rows = np.random.default_rng(seed), len(problem.caps)
+    units, most = random.integers(0, 6, problem.columns), 20
+    other = random.uniform(0.5, 1.5, (rows, 1)) * problem.weights
+    caps = np.stack([problem.caps, random.uniform(0.5, 1.5, rows) * problem.caps])
+    prices = [random.uniform(0, 1, rows), *np.eye(rows)]
+    asked = [(np.stack([one @ problem.weights, one @ other]), caps @ one) for one in prices]
+    first, ladders = climbed(problem, units, most, asked)
+    if first <= most:
+        assert units @ ladders[-1].choice(first) <= first
+    weights = share * problem.weights + (1 - share) * other
+    allowed = share * caps[0] + (1 - share) * caps[1]
+    wide = replace(problem, weights=weights, caps=allowed)
+    assert all(units @ x >= first for x in every_choice(wide))
 
 
 @settings(max_examples=25, deadline=None)
