@@ -75,8 +75,10 @@ class _Bounds:
     clock: Clock
     filled: bool = False
 
-    def __call__(self, level: FloatArray, start: FloatArray | None = None) -> _At:
-        """`start`: prices that may be about the best."""
+    def __call__(
+        self, level: FloatArray, start: FloatArray | None = None, enough: float = math.inf
+    ) -> _At:
+        """`start`: prices that may be about the best. A bound of `enough` is not raised further."""
         program = self.program
         problem = program.at(level, self.objective)
         queues = [problem.rows.index(r.name) for r in program.rows if r.label == C5_QUEUE]
@@ -84,7 +86,8 @@ class _Bounds:
         found = kept(problem, program.in_time(level))
         if found is None:
             return _At(math.inf, np.full(len(level), float(self.filled)), start)
-        dual = maximise(Lagrangian(found.problem), DUAL_TOLERANCE, self.clock, start=start)
+        lagrangian = Lagrangian(found.problem)
+        dual = maximise(lagrangian, DUAL_TOLERANCE, self.clock, start=start, enough=enough)
         prices = dual.best.multipliers
         if dual.infeasible:
             return _At(math.inf, self.filled * prices[-len(queues) :], start)
@@ -110,7 +113,7 @@ def _least(
         moved = False
         for power in _directions(len(level)):
             tried = np.minimum(level * step**power, most)
-            found = bounds(tried, best.prices)
+            found = bounds(tried, best.prices, best.bound)
             if found.bound < best.bound:
                 level, best, moved = tried, found, True
         if not moved:
