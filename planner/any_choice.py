@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from .boxes import Price
-from .in_order import Choice
+from .choice import Choice
 from .links import with_own_traffic
 from .nearby import nearby
 from .objective import ABSENT

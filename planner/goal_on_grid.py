@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from .any_choice import impossible
 from .boxes import Box
 from .cornered import Cornered
 from .goal import Asked, Goal, Sum
@@ -26,6 +28,8 @@ from .solver.ladder import Ladder, effort
 from .solver.lagrangian import Lagrangian
 from .solver.multipliers import maximise
 from .solver.problem import FloatArray, IntArray, Problem
+from .solver.whole_units import lower_caps
+from .solver.within import Ceiling, with_ceilings
 
 EFFORT = 20_000_000
 """Additions that a ladder may take."""
@@ -68,8 +72,11 @@ class OnGrid(Sum):
         return None
 
     def everywhere(self, program: Program, target: float) -> float:
-        """From C4 alone."""
+        """From C4 alone, or one combination of rows."""
         cost, most = program.fixed[self.objective], self.grid.within(target)
+        cheap = with_ceilings(program.static, [Ceiling("value", cost, target)])
+        if impossible(replace(program, static=lower_caps(cheap)), self.clock):
+            return target
         problem = program.problem(cost, program.static_rows)
         if effort(problem, most) > EFFORT:
             return -math.inf

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from .any_choice import any_choice
 from .best import GAP, Best
 from .cheapest_levels import cheapest_levels
+from .choice import Choice
 from .goal_on_grid import sum_goal
 from .goal_slowest import Slowest
 from .links import with_own_traffic
@@ -26,17 +29,6 @@ from .solver.within import Ceiling, with_ceilings
 ROUNDING = 1e-9
 MARGINS = (1.0, 0.99, 0.95, 0.8)
 """Of C5_server_compute and C6, for a choice with shorter queues than those it is looked for at."""
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """int64[N] members on each column, the level of each kind of server, and the proven bound of
-    each objective. `program` is at the links' use that the choice makes."""
-
-    program: Program
-    x: IntArray
-    level: FloatArray
-    bounds: tuple[float, ...]
 
 
 def choose(
@@ -64,7 +56,7 @@ def choose(
         part = clock if index == main else clock.part(clock.left() / 2)
         goal = Slowest(part) if objective.slowest else sum_goal(held, index, part)
         search = Search(goal, held, part, on_progress)
-        refusal = _run(search, cheapest_levels(held, index, part), best, prove, gap)
+        refusal = _run(search, index, objective, best, prove, gap)
         if refusal is not None:
             return refusal
         best = search.best
@@ -82,14 +74,21 @@ def choose(
 
 
 def _run(
-    search: Search, start: FloatArray, before: Best | None, prove: bool, gap: float
+    search: Search, index: int, objective: Objective, before: Best | None, prove: bool, gap: float
 ) -> Infeasible | None:
-    """From these levels; `before` has a choice that may be bettered."""
-    search.best.gap = gap
-    search.best.find(start)
+    """`before` has a choice that may be bettered."""
+    best, program, clock = search.best, search.program, search.clock
+    best.gap = gap
+    if objective.name == ABSENT:
+        with contextlib.suppress(TimeoutError):
+            best.offer(any_choice(program, clock.part(clock.left() / 4)).x)
+    start = best.level
+    if best.x is None:
+        start = cheapest_levels(program, index, clock)
+        best.find(start)
     if before is not None and before.x is not None:
-        search.best.offer(before.x)
-    return search.prove(start) if prove or search.best.x is None else None
+        best.offer(before.x)
+    return search.prove(start) if prove or best.x is None else None
 
 
 def _held(program: Program, index: int, objective: Objective, x: IntArray, slack: float) -> Program:

@@ -17,10 +17,10 @@ import numpy as np
 from .best import Best
 from .build import Builder
 from .cheapest_levels import cheapest_levels
+from .choice import Choice
 from .goal import Goal, Sum
 from .goal_slowest import Slowest
 from .grid import grid
-from .in_order import Choice
 from .links import with_own_traffic
 from .options import Options, cheapest
 from .pricing_goal import OfSlowest, OfSum

@@ -57,12 +57,12 @@ class Search:
             best.offer_all(np.array(list(all_choices(program.static))))
             self._raise(best.value)
             return None if best.x is not None else self._refusal()
+        if self._nothing_better():
+            return None
         if best.latest is not None:
+            before = best.value
             best.improve(best.latest)
-        if best.x is not None:
-            target = best.better
-            self._raise(self.goal.everywhere(program, target))
-            if self.bound >= target:
+            if best.value < before and self._nothing_better():
                 return None
         middle = start if best.x is None else best.level
         lowest, highest = reachable(program, middle)
@@ -85,6 +85,15 @@ class Search:
         goal = self.goal.of_boxes()
         Branching(goal, best, self.clock, self._raise).run(parts, until=lambda: False)
         return None
+
+    def _nothing_better(self) -> bool:
+        """Whether this is plain without any boxes."""
+        best = self.best
+        if best.x is None:
+            return False
+        target = best.better
+        self._raise(self.goal.everywhere(self.program, target))
+        return self.bound >= target
 
     def _refusal(self) -> Infeasible:
         return Infeasible(None, "search", self.clock.seconds)

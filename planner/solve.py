@@ -20,8 +20,9 @@ from .assign import Run, on_machines, runs
 from .best import GAP
 from .build import Builder
 from .checker import check, violations
+from .choice import Choice
 from .fleet import ResolvedClient, ResolvedFleet
-from .in_order import Choice, choose
+from .in_order import choose
 from .machines import Clients, Servers, client_arrays, server_arrays
 from .menu import Menu, make_menu
 from .objective import ABSENT, Objective, check_known, parse_objective

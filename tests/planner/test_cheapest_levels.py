@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from flexp.planner.best import Best
 from flexp.planner.cheapest_levels import cheapest_levels
+from flexp.planner.choice import Choice
 from flexp.planner.goal import Sum
-from flexp.planner.in_order import Choice, choose
+from flexp.planner.in_order import choose
 from flexp.planner.solve import NoPlan, Wanted, find_plan
 from flexp.planner.solver.clock import endless
 from flexp.profiler.profile import Profile

@@ -14,11 +14,12 @@ from flexp.planner import build, pricing
 from flexp.planner.boxes import Boxes
 from flexp.planner.build import Builder, possible
 from flexp.planner.cheapest_levels import cheapest_levels
+from flexp.planner.choice import Choice
 from flexp.planner.corners import Point
 from flexp.planner.fleet import ResolvedFleet
 from flexp.planner.goal import Sum
 from flexp.planner.goal_slowest import Slowest
-from flexp.planner.in_order import Choice, choose
+from flexp.planner.in_order import choose
 from flexp.planner.objective import parse_objective
 from flexp.planner.objective_value import objective_value
 from flexp.planner.options import Options
