@@ -92,7 +92,7 @@ class Oracle:
     def proves_none(self, fleet: ResolvedFleet) -> bool:
         """Whether it is soon proven that there is no plan though every client has a choice."""
         found = self._plan(fleet, "total", PROOF_SECONDS, True)
-        return isinstance(found, NoPlan) and not found.stuck
+        return isinstance(found, NoPlan) and not found.stuck and not found.uneven
 
     def fewest_absent(self, fleet: ResolvedFleet) -> dict[str, int] | None:
         """How many members of which entries to leave out so that the others have a plan, as few as

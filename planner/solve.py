@@ -37,6 +37,10 @@ from .solver.problem import BoolArray, IntArray
 from .solver.solve import Infeasible, Progress
 from .value import DEFAULT_CURVE, ValueCurve
 
+UNEVEN = (
+    "the clients could not be spread evenly over the equal servers; that there is no plan is "
+    "proven only where these are listed one by one in the fleet's file"
+)
 MARGINS = (1.0, 0.99995, 0.9999, 0.9998, 0.9995, 0.999, 0.998, 0.99, 0.95, 0.9, 0.8)
 """Of the shared limits, where single devices don't divide evenly over equal machines."""
 
@@ -130,11 +134,13 @@ def prepare(profiles: Mapping[int, Profile], fleet: ResolvedFleet) -> Task:
 
 @dataclass(frozen=True)
 class NoPlan:
-    """It is proven that there is none."""
+    """It is proven that there is none, unless `uneven`."""
 
     stuck: tuple[ResolvedClient, ...] = ()
     """Clients that must take part and have no variant that keeps their own limits; none: the limits
     that clients share can't be kept."""
+    uneven: bool = False
+    """Equal servers as one could keep them; it is not proven that clients can't be spread."""
 
 
 def make_plan(
@@ -154,7 +160,9 @@ def make_plan(
         if wanted.more_profiles is not None:
             profiles = {**profiles, **wanted.more_profiles()}
         clock = Clock(wanted.time_limit_seconds, wanted.stop)
-        raise diagnose(profiles, fleet, found.stuck, clock).error
+        diagnosis = diagnose(profiles, fleet, found.stuck, clock)
+        known = (UNEVEN,) if found.uneven else ()
+        raise replace(diagnosis, reasons=(*known, *diagnosis.reasons)).error
     return found
 
 
@@ -203,10 +211,10 @@ def _plan(
     task = task.without(stuck)
     found = _first_that_fits(task, objectives, wanted, clock, None)
     optional = np.array([task.fleet.clients[index].optional for index in task.order])
-    if isinstance(found, Infeasible) and optional.any():
+    if isinstance(found, NoPlan) and optional.any():
         objectives = (*parse_objective(ABSENT), *objectives)
         found = _first_that_fits(task, objectives, wanted, clock, optional)
-    return NoPlan() if isinstance(found, Infeasible) or not found.clients else found
+    return found if isinstance(found, NoPlan) or found.clients else NoPlan()
 
 
 def _first_that_fits(
@@ -215,7 +223,7 @@ def _first_that_fits(
     wanted: Wanted,
     clock: Clock,
     away: BoolArray | None,
-) -> Plan | Infeasible:
+) -> Plan | NoPlan:
     """The plan of the first search whose devices can be spread over the machines of each kind.
 
     Several machines are planned as one large one; single devices may not divide evenly over them,
@@ -236,11 +244,11 @@ def _first_that_fits(
         if choice is None:
             program = builder.build(away)
             if impossible(program, part):
-                return Infeasible(None, "search", part.seconds)
+                return NoPlan(uneven=bool(bounds))
             gap = GAP / 4 if several else GAP
             choice = choose(program, objectives, wanted.slack, part, wanted.on_progress, prove, gap)
         if isinstance(choice, Infeasible):
-            return choice
+            return NoPlan(uneven=bool(bounds))
         bounds = bounds or tuple(map(task.bound, objectives, choice.bounds))
         plan = _with_results(_write_up(task, choice), objectives, bounds, task.fleet, wanted.curve)
         wrong = violations(plan, task.profiles, task.fleet, wanted.curve, task.fleet_hash)

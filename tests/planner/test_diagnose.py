@@ -289,6 +289,16 @@ def test_shared_limits(profile: Profile, case: str) -> None:
         assert make_plan({16: profile}, applied(made, option), QUICK).clients
 
 
+def test_clients_that_are_not_spread_evenly_prove_nothing(profile: Profile) -> None:
+    """Two of three have to share a server, whose memory is enough for one and a half."""
+    half = device(gflops=900, usable_mib=464)
+    made = several(fleet(clients(3), (RACK, WIDE)), ("rack", 2, half))
+    assert find_plan({16: profile}, made, Wanted()) == NoPlan(uneven=True)
+    with pytest.raises(InfeasibleError, match="could not be spread evenly") as error:
+        make_plan({16: profile}, made)
+    assert "MiB of memory on rack each instead of 464 MiB" in str(error.value.hint)
+
+
 def test_a_smaller_batch_for_all_where_the_server_lacks_memory(profile: Profile) -> None:
     made, _, _ = SHARED["server memory"]
     profiles = {16: profile, 8: smaller(profile, 8)}
