@@ -134,13 +134,13 @@ class Search:
 def _around(choice: Choice) -> Problem:
     """Of choices near one."""
     program, level = choice.program, choice.level
-    nothing, steps = np.zeros_like(program.apart), program.steps(level)
+    steps = program.steps(level)
     queues = [
         Ceiling(row.name, program.asked(row, steps.share, steps.often), LONGER * program.cap(row))
         for row in program.rows
         if row.label == C5_QUEUE
     ]
-    return with_ceilings(nearby(program, choice.x, level, Price(nothing, nothing)), queues)
+    return with_ceilings(nearby(program, choice.x, level, Price.nothing(program)), queues)
 
 
 def bands(program: Program) -> list[tuple[FloatArray, FloatArray]]:

@@ -193,7 +193,10 @@ class Sum(Priced):
         return self._found(problem, in_time, FIND_GAP, effort=0)
 
     def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
-        problem, in_time = self.nearby(program, x, level), program.in_time(level)
+        return self.in_nearby(self.nearby(program, x, level), program.in_time(level), x)
+
+    def in_nearby(self, problem: Problem, in_time: BoolArray, x: IntArray) -> IntArray | None:
+        """About the best choice of the program around one."""
         return self._found(problem, in_time, NEAR_GAP, NEAR_EFFORT, x)
 
     def nearby(self, program: Program, x: IntArray, level: FloatArray) -> Problem:

@@ -52,12 +52,13 @@ class OnGrid(Sum):
 
     def near(self, program: Program, x: IntArray, level: FloatArray) -> IntArray | None:
         """The first that keeps all rows, of those on a ladder."""
-        found = kept(self.nearby(program, x, level), program.in_time(level))
+        problem, in_time = self.nearby(program, x, level), program.in_time(level)
+        found = kept(problem, in_time)
         if found is None:
             return None
         units = self.grid.units(program, self.objective)
         near = self._on_ladder(found, units[found.columns], int(units @ x))
-        return super().near(program, x, level) if near is None else near
+        return self.in_nearby(problem, in_time, x) if near is None else near
 
     def _on_ladder(self, found: Kept, units: IntArray, known: int) -> IntArray | None:
         problem, most = found.problem, int(known * (1 + WORSE)) + 1
@@ -77,7 +78,7 @@ class OnGrid(Sum):
         cheap = with_ceilings(program.static, [Ceiling("value", cost, target)])
         if impossible(replace(program, static=lower_caps(cheap)), self.clock):
             return target
-        problem = program.problem(cost, program.static_rows)
+        problem = replace(program.static, cost=cost)
         if effort(problem, most) > EFFORT:
             return -math.inf
         units = self.grid.units(program, self.objective)

@@ -94,15 +94,9 @@ def _run(
 def _held(program: Program, index: int, objective: Objective, x: IntArray, slack: float) -> Program:
     """With one more row that no queue changes: an objective is no more than what x reaches, and the
     slack."""
-    static, cost = program.static, program.fixed[index]
-    most = _most(objective, float(cost @ x), slack)
-    row = replace(
-        static,
-        weights=np.vstack([static.weights, cost]),
-        caps=np.append(static.caps, most),
-        rows=(*static.rows, objective.name),
-    )
-    return replace(program, static=row)
+    cost = program.fixed[index]
+    row = Ceiling(objective.name, cost, _most(objective, float(cost @ x), slack))
+    return replace(program, static=with_ceilings(program.static, [row]))
 
 
 def _most(objective: Objective, reached: float, slack: float) -> float:

@@ -27,7 +27,7 @@ def lower_caps(problem: Problem) -> Problem:
     caps = problem.caps.copy()
     for r, weights in enumerate(problem.weights):
         least = np.minimum.reduceat(weights, problem.offsets[:-1])
-        step = _common_step(weights, np.repeat(least, np.diff(problem.offsets)))
+        step = _common_step(weights, problem.spread(least))
         base = math.fsum((least * problem.counts).tolist())
         if step > 0 and base < EXACT:
             steps = math.floor((problem.limits[r] - base) / step)
